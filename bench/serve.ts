@@ -5,7 +5,7 @@
  */
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import autocannon from "autocannon";
 import fastify from "fastify";
@@ -17,7 +17,8 @@ import { xception } from "../src/index.ts";
 import { defaultPreprocessing } from "../src/model/model.ts";
 import { encodeModel } from "../src/model/model-file.ts";
 import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
-import { loadClassifier } from "../src/tasks/evaluate/classifier.ts";
+import { threadedEngine } from "../src/runtime/node/threaded-engine.ts";
+import { type Classifier, loadClassifier } from "../src/tasks/evaluate/classifier.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [folder, ...numbers] = process.argv.slice(2);
@@ -68,6 +69,21 @@ const engine = await interleave(
   rounds,
   1,
 );
+
+// One session that uses all cores, or one for each core.
+const threaded = { ...platform, engine: threadedEngine(platform.engine) };
+const loadOwn = (threads?: number) => loadClassifier(file, { platform: threaded, session: { threads } });
+const whole = await loadOwn();
+const perCore = await Promise.all(Array.from({ length: availableParallelism() }, () => loadOwn(1)));
+const shared = (sessions: readonly Classifier[]) => async () => {
+  const left = [...prepared];
+  const one = async (session: Classifier) => {
+    for (let image = left.pop(); image; image = left.pop()) await session.probabilities([image]);
+  };
+  await Promise.all(sessions.map(one));
+};
+const sessions = await interleave({ one: shared([whole]), "one per core": shared(perCore) }, rounds, 1);
+await Promise.all([whole, ...perCore].map((each) => each.dispose()));
 
 // The same images through the server and without it.
 const ask = async (clients: number) => {
@@ -132,6 +148,10 @@ writeResult("serve", {
     "batch size": batch,
     "time per image ÷ batch 1": ratio(engine[`batch ${batch}`]!),
   })),
+  "throughput, one session for each core ÷ one session": rounded(
+    median(sessions.one!.map((time, round) => time / sessions["one per core"]![round]!)),
+    3,
+  ),
   "throughput, server ÷ classifier alone": rounded(
     median(throughput["classifier alone"]!.map((time, round) => time / throughput["server, 16 clients"]![round]!)),
     3,

@@ -6,9 +6,10 @@
 export * from "./base/errors.ts";
 export type * from "./base/platform.ts";
 export type * from "./base/records.ts";
-export { type Bound, bind, type Verbs, type WithImages } from "./bind.ts";
+export { bind } from "./bind.ts";
 export type { Shape } from "./tensor/shape.ts";
 export { type DataType, type FloatTensor, floatTensor, type Tensor } from "./tensor/tensor.ts";
+export type { Bound, Verbs, WithImages } from "./verbs.ts";
 
 // Networks: the flows of the paper, and the layers for building others.
 
@@ -222,7 +223,7 @@ export type {
 export * from "./model/update-architecture.ts";
 export type { Conversion, ConvertOptions } from "./tasks/convert.ts";
 export type { QuantizationImage } from "./tasks/quantize/calibration.ts";
-export { type QuantizedModel, type QuantizeOptions, quantize } from "./tasks/quantize/quantize.ts";
+export type { QuantizedModel, QuantizeOptions } from "./tasks/quantize/quantize.ts";
 export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
 export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 export type { TapDifference } from "./tasks/verify/reference.ts";

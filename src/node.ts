@@ -29,6 +29,8 @@ export const {
   loadWeights,
   /** {@inheritDoc Verbs.openModel} */
   openModel,
+  /** {@inheritDoc Verbs.quantize} */
+  quantize,
   /** {@inheritDoc Verbs.readFolder} */
   readFolder,
   /** {@inheritDoc Verbs.saveModel} */

@@ -1,7 +1,6 @@
 /** The package for browsers: its verbs, which run in a worker, so that the page stays responsive. */
 
 import type { Source } from "./base/platform.ts";
-import type { Bound, Verbs } from "./bind.ts";
 import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 import type { ModelParts } from "./model/model.ts";
 import type { CachedModel, WebDownloadOptions } from "./runtime/web/downloads.ts";
@@ -10,6 +9,7 @@ import { WorkerClient } from "./runtime/web/remote/client.ts";
 import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
 import type { Explainer, LoadExplainerOptions } from "./tasks/explain/explainer.ts";
 import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
+import type { Bound, Verbs } from "./verbs.ts";
 
 export * from "./base/errors.ts";
 export type * from "./index.ts";
@@ -27,7 +27,7 @@ type Loaders = "loadClassifier" | "loadExplainer" | "loadFeatureExtractor" | "lo
  * `File`, a `Blob` or bytes. Images may also be elements of the page: `<img>`, `<video>`, `<canvas>`. Hooks, named `on…`, are
  * called on the page.
  */
-export interface WebVerbs extends Omit<Verbs, Loaders | "saveModel" | "readFolder"> {
+export interface WebVerbs extends Omit<Verbs, Loaders | "saveModel" | "readFolder" | "quantize"> {
   /** As {@link Verbs.loadClassifier}. */
   loadClassifier(source: Source, options?: Bound<LoadOptions> & LoadHooks): Promise<Classifier>;
   /** As {@link Verbs.loadExplainer}. */

@@ -56,6 +56,8 @@ interface Job<Row, Result> extends BatchRequest<Row> {
 export class Batcher<Row, Result> {
   readonly #run: (rows: readonly Row[]) => Promise<readonly Result[]>;
   readonly #settings: BatcherSettings;
+  /** Most rows of different requests in one run. */
+  readonly #mostRows: number;
   readonly #onRun: (rows: number, computeMs: number) => void;
   /** By priority, oldest first. */
   readonly #waiting: Job<Row, Result>[] = [];
@@ -80,6 +82,11 @@ export class Batcher<Row, Result> {
   ) {
     this.#run = run;
     this.#settings = settings;
+    const { maxBatchSize, preferredBatchSize } = settings;
+    this.#mostRows = Math.min(
+      maxBatchSize,
+      preferredBatchSize.length > 0 ? Math.max(...preferredBatchSize) : maxBatchSize,
+    );
     this.#onRun = onRun;
   }
 
@@ -188,9 +195,9 @@ export class Batcher<Row, Result> {
   }
 
   #pump(): void {
-    const { maxBatchSize, decoders } = this.#settings;
+    const { decoders } = this.#settings;
     // Only as far ahead as the engine needs: what times out in the queue should not have been decoded.
-    while (this.#waiting.length > 0 && this.#decoding < decoders && this.#aheadRows < 2 * maxBatchSize) {
+    while (this.#waiting.length > 0 && this.#decoding < decoders && this.#aheadRows < 2 * this.#mostRows) {
       void this.#decode(this.#waiting.shift()!);
     }
     if (!this.#isRunning && this.#ready.length > 0) this.#startBatch();
@@ -219,21 +226,22 @@ export class Batcher<Row, Result> {
     this.#pump();
   }
 
-  /** Runs a batch, or waits for more rows. */
+  /** Runs the largest batch of a preferred size, or else what fits; or waits for more rows. */
   #startBatch(): void {
     clearTimeout(this.#timer);
-    const { maxBatchSize, preferredBatchSize, maxQueueDelayMicroseconds } = this.#settings;
+    const { preferredBatchSize, maxQueueDelayMicroseconds } = this.#settings;
     let [rows, fitting, preferred] = [0, 0, 0];
     for (const { count } of this.#ready) {
-      if (rows + count > maxBatchSize) break;
+      // A request with more rows runs alone.
+      if (fitting > 0 && rows + count > this.#mostRows) break;
       rows += count;
       fitting++;
       if (preferredBatchSize.includes(rows)) preferred = fitting;
     }
     const oldestMs = Math.min(...this.#ready.map(({ readyMs }) => readyMs));
     const leftMs = oldestMs + maxQueueDelayMicroseconds / 1000 - performance.now();
-    const isFull = rows === maxBatchSize || fitting < this.#ready.length;
-    const jobs = isFull || leftMs <= 0 ? fitting : preferred;
+    const isFull = rows >= this.#mostRows || fitting < this.#ready.length;
+    const jobs = preferred || (isFull || leftMs <= 0 ? fitting : 0);
     if (jobs > 0) void this.#runBatch(this.#ready.splice(0, jobs));
     else this.#timer = setTimeout(() => this.#pump(), Math.ceil(leftMs));
   }

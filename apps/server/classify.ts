@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { checkDocument, parseJson } from "../../src/base/json.ts";
+import { checkDocument } from "../../src/base/document.ts";
+import { parseJson } from "../../src/base/json.ts";
 import { type Kind, number, wholeNumber } from "../../src/base/kinds.ts";
 import type { ClassifyResponse } from "../../src/client/protocol.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";

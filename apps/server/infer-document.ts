@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { checkDocument } from "../../src/base/document.ts";
 import { FormatError } from "../../src/base/errors.ts";
-import { checkDocument, parseJson } from "../../src/base/json.ts";
+import { parseJson } from "../../src/base/json.ts";
 import type { InferOutput, InferResponse } from "../../src/client/protocol.ts";
 import type { ServerReply, ServerRequest } from "./exchange.ts";
 import { type GivenInput, type Inference, type InferredOutput, infer } from "./infer.ts";

@@ -201,7 +201,8 @@ export class Repository {
       Object.assign(entry, { served, reason: "" });
       this.#retire(old);
       const seconds = Number(((performance.now() - startMs) / 1000).toFixed(2));
-      this.#log("info", "model loaded", { model: name, version, seconds, notes: served.classifier.notes });
+      const { preferredBatchSize, classifier } = served;
+      this.#log("info", "model loaded", { model: name, version, seconds, preferredBatchSize, notes: classifier.notes });
     } catch (error) {
       entry.reason = (error as Error).message;
       this.#log("error", "model not loaded", { model: name, version, error: entry.reason });

@@ -37,6 +37,8 @@ export interface ModelContext {
 export class ServedModel {
   readonly file: ModelFile;
   readonly classifier: Classifier;
+  /** Sizes of the batches that are formed from several requests. */
+  readonly preferredBatchSize: readonly number[];
   readonly #metrics: ModelMetrics;
   readonly #batcher: Batcher<RgbImage, Float32Array>;
   /** Other work on one image: it runs alone, but with the same limits. */
@@ -48,6 +50,7 @@ export class ServedModel {
   private constructor(
     file: ModelFile,
     classifier: Classifier,
+    preferredBatchSize: readonly number[],
     context: ModelContext,
     onLost: (model: ServedModel) => void,
   ) {
@@ -58,6 +61,7 @@ export class ServedModel {
     this.#context = context;
     this.#singles = new Batcher(async ([work]) => [await work!()], { ...settings, maxBatchSize: 1 });
     this.classifier = classifier;
+    this.preferredBatchSize = preferredBatchSize;
     this.#metrics = new ModelMetrics(metrics, { model, version }, { classes, provenance });
     this.#batcher = new Batcher(
       async (images) => {
@@ -69,13 +73,14 @@ export class ServedModel {
           throw engineLost(model, error);
         }
       },
-      settings,
+      { ...settings, preferredBatchSize },
       () => this.#metrics.ran(),
     );
   }
 
   /**
-   * Loads a model and runs it once, so that the first request is as fast as later ones.
+   * Loads a model and runs it, so that the first request is as fast as later ones. Unless the settings name preferred batch sizes,
+   * it measures which one to use.
    * @param onLost called when its engine has stopped, and it must be loaded again.
    * @throws as {@link Verbs.loadClassifier}.
    */
@@ -90,7 +95,10 @@ export class ServedModel {
       const { width, height } = classifier.inputSize;
       const image = await classifier.prepare({ width, height, data: new Uint8Array(3 * width * height).fill(127) });
       for (const probabilities of await classifier.probabilities([image])) assertFiniteProbabilities(probabilities);
-      return new ServedModel(file, classifier, context, onLost);
+      const { maxBatchSize, preferredBatchSize } = context.settings;
+      const sizes =
+        preferredBatchSize.length > 0 ? preferredBatchSize : [await fasterSize(classifier, image, maxBatchSize)];
+      return new ServedModel(file, classifier, sizes, context, onLost);
     } catch (error) {
       await classifier.dispose();
       throw error;
@@ -187,6 +195,23 @@ export class ServedModel {
     this.#explainer = undefined;
     await Promise.all(tools.map(async (loaded) => (await loaded)?.dispose()));
   }
+}
+
+/** Measures whether an image costs less in a batch of the largest size: returns that size, or 1. */
+async function fasterSize(classifier: Classifier, image: RgbImage, largest: number): Promise<number> {
+  if (largest === 1) return 1;
+  const msPerImage = async (size: number, runs: number) => {
+    const batch = new Array<RgbImage>(size).fill(image);
+    const startMs = performance.now();
+    for (let run = 0; run < runs; run++) await classifier.probabilities(batch);
+    return (performance.now() - startMs) / (size * runs);
+  };
+  // The first batch of a size also allocates its buffers.
+  await msPerImage(largest, 1);
+  const batched = await msPerImage(largest, 1);
+  const alone = await msPerImage(1, Math.min(largest, 8));
+  // A batch answers later than single images, so it has to bring something.
+  return batched < 0.95 * alone ? largest : 1;
 }
 
 /** The error for requests after SIGTERM. */

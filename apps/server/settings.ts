@@ -10,8 +10,9 @@ export const batchSettings = {
   maxBatchSize: serveSetting(wholeNumber({ from: 1, to: 1024 }), "most images in one run of the engine", 8),
   preferredBatchSize: serveSetting(
     listOf(wholeNumber({ from: 1, to: 1024 })),
-    "batch sizes to run without waiting for more images",
+    "batch sizes to form from several requests, without waiting for more images",
     [],
+    "--max-batch-size if an image costs less in such a batch on this machine, measured as a model is loaded; else 1",
   ),
   maxQueueDelayMicroseconds: serveSetting(
     wholeNumber({ from: 0, to: 60_000_000 }),

@@ -1,5 +1,3 @@
-import { type $ZodType, safeParse as parseWith, type util } from "zod/v4/core";
-import english from "zod/v4/locales/en.js";
 import { FormatError } from "./errors.ts";
 
 /** Deepest nesting allowed: code that walks the value recursively needs stack. */
@@ -124,32 +122,4 @@ function endOfJson(text: string): number {
     } else if (isValue && !"}],:".includes(token)) next = "rest";
     else return begin;
   }
-}
-
-/** Options of zod: its smaller form, of the schemas that browsers load, has no messages of its own. */
-const inEnglish = { error: english().localeError };
-
-/** Validates a value against a schema of zod, in either of its forms; the result has the value or the issues. */
-export function safeParse<T>(schema: $ZodType<T>, value: unknown): util.SafeParseResult<T> {
-  return parseWith(schema, value, inEnglish);
-}
-
-/**
- * Validates an untrusted value against a schema.
- * @throws {FormatError} the value is invalid; the message names the first invalid field.
- */
-export function checkDocument<T>(schema: $ZodType<T>, value: unknown, where: string): T {
-  const result = safeParse(schema, value);
-  if (result.success) return result.data;
-  const { code, path, message } = result.error.issues[0]!;
-  const place = path.length > 0 ? `, field ${path.join(".")}` : "";
-  // Custom messages and some of zod's already include what was received; whole lists would be noise.
-  const isKnown = code === "custom" || message.includes("received");
-  const received = isKnown ? undefined : valueAt(value, path);
-  const shown = typeof received === "object" ? undefined : received;
-  throw new FormatError({ where: `${where}${place}`, what: message, received: shown, cause: result.error });
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce((inside: unknown, key) => (inside as Record<PropertyKey, unknown> | undefined)?.[key], value);
 }

@@ -1,4 +1,4 @@
-import protobuf from "protobufjs/minimal.js";
+import { type WireReader, WireWriter, wireTypes } from "./wire.ts";
 
 /**
  * Fields of a protobuf message by name: number, kind, and whether it is repeated. As in proto3, fields with their default value
@@ -8,16 +8,6 @@ export type MessageFields = Readonly<Record<string, Field>>;
 type Field = readonly [id: number, kind: Scalar | MessageFields, repeated?: "repeated"];
 type Scalar = keyof typeof scalars;
 
-/** An integer of 64 bits that a number cannot represent. */
-interface Long {
-  readonly low: number;
-  readonly high: number;
-}
-
-/** Position in encoded bytes. */
-export type MessageReader = protobuf.Reader;
-type Reader = MessageReader;
-type Writer = protobuf.Writer;
 type Message = Record<string, unknown>;
 
 /** Options of {@link decodeMessage}. */
@@ -29,17 +19,16 @@ export interface DecodeMessageOptions {
   readonly whole?: boolean;
 }
 
-/** Wire types. */
-const [varint, fixed64, delimited, fixed32] = [0, 1, 2, 5];
+const { varint, fixed64, fixed32, delimited } = wireTypes;
 
-/** Reading and writing of each kind; numbers may be packed. */
+/** Wire type of each kind; numbers may be packed. */
 const scalars = {
-  string: { wire: delimited, read: (reader: Reader): unknown => reader.stringVerify(), isPackable: false },
-  bytes: { wire: delimited, read: (reader: Reader): unknown => reader.bytes(), isPackable: false },
-  int32: { wire: varint, read: (reader: Reader): unknown => reader.int32(), isPackable: true },
-  int64: { wire: varint, read: (reader: Reader): unknown => reader.int64(), isPackable: true },
-  float: { wire: fixed32, read: (reader: Reader): unknown => reader.float(), isPackable: true },
-  double: { wire: fixed64, read: (reader: Reader): unknown => reader.double(), isPackable: true },
+  string: delimited,
+  bytes: delimited,
+  int32: varint,
+  int64: varint,
+  float: fixed32,
+  double: fixed64,
 } as const;
 
 /** Key of unknown fields, hidden from everything that lists or compares fields. */
@@ -47,14 +36,7 @@ const unknownFields = Symbol("unknown fields");
 
 /** Encodes a message of a schema. */
 export function encodeMessage(fields: MessageFields, message: object): Uint8Array {
-  const bytes = write(fields, message as Message, protobuf.Writer.create()).finish();
-  // In Node this is a `Buffer`, whose `slice` behaves differently.
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/** Starts reading encoded bytes. */
-export function messageReader(bytes: Uint8Array): MessageReader {
-  return protobuf.Reader.create(bytes);
+  return write(fields, message as Message).finish();
 }
 
 /**
@@ -64,30 +46,36 @@ export function messageReader(bytes: Uint8Array): MessageReader {
  */
 export function decodeMessage(
   fields: MessageFields,
-  reader: Reader,
+  reader: WireReader,
   { whole = false }: DecodeMessageOptions = {},
 ): object {
-  return read(fields, reader, reader.len, whole, {});
+  return read(fields, reader, reader.end, whole, {});
 }
 
-function write(fields: MessageFields, message: Message, writer: Writer): Writer {
+function write(fields: MessageFields, message: Message): WireWriter {
+  const writer = new WireWriter();
   for (const [name, [id, kind, repeated]] of arranged(fields).sorted) {
     const value = message[name];
     if (value === undefined || value === null) continue;
+    const values = repeated ? (value as readonly unknown[]) : [value];
+    const tag = (wire: number) => writer.int64(id * 8 + wire);
     if (typeof kind === "object") {
-      for (const each of repeated ? (value as readonly Message[]) : [value as Message]) {
-        write(kind, each, writer.uint32((id << 3) | delimited).fork()).ldelim();
+      for (const each of values) {
+        tag(delimited);
+        writer.bytes(write(kind, each as Message));
       }
-    } else if (!repeated) {
-      if (!isDefault(value)) writeScalar(writer.uint32((id << 3) | scalars[kind].wire), kind, value);
-    } else if (!scalars[kind].isPackable) {
-      for (const each of value as readonly unknown[]) {
-        writeScalar(writer.uint32((id << 3) | scalars[kind].wire), kind, each);
+    } else if (repeated && scalars[kind] !== delimited) {
+      if (values.length === 0) continue;
+      const packed = new WireWriter();
+      for (const each of values) packed[kind](each as never);
+      tag(delimited);
+      writer.bytes(packed);
+    } else {
+      for (const each of values) {
+        if (!repeated && isDefault(each)) continue;
+        tag(scalars[kind]);
+        writer[kind](each as never);
       }
-    } else if ((value as readonly unknown[]).length > 0) {
-      writer.uint32((id << 3) | delimited).fork();
-      for (const each of value as readonly unknown[]) writeScalar(writer, kind, each);
-      writer.ldelim();
     }
   }
   for (const each of (message as { [unknownFields]?: readonly Uint8Array[] })[unknownFields] ?? []) {
@@ -96,30 +84,27 @@ function write(fields: MessageFields, message: Message, writer: Writer): Writer 
   return writer;
 }
 
-function writeScalar(writer: Writer, kind: Scalar, value: unknown): void {
-  writer[kind](value as never);
-}
-
 function isDefault(value: unknown): boolean {
   if (typeof value === "number") return Object.is(value, 0);
   return typeof value === "string" || value instanceof Uint8Array ? value.length === 0 : false;
 }
 
-function read(fields: MessageFields, reader: Reader, end: number, whole: boolean, message: Message): Message {
-  const outerEnd = reader.len;
+function read(fields: MessageFields, reader: WireReader, end: number, whole: boolean, message: Message): Message {
+  const outerEnd = reader.end;
   if (end > outerEnd) throw new RangeError("index out of range");
-  reader.len = end;
+  reader.end = end;
   const named = arranged(fields).byId;
-  while (reader.pos < end) {
-    const start = reader.pos;
-    const tag = reader.tag();
+  while (reader.position < end) {
+    const start = reader.position;
+    const tag = reader.uint32();
+    if (tag >>> 3 === 0) throw new RangeError("invalid field number 0");
     const field = named.get(tag >>> 3);
     if (field !== undefined && readField(field, tag & 7, reader, whole, message)) continue;
-    reader.skipType(tag & 7);
-    if (whole) keepUnknown(message, reader.buf.subarray(start, reader.pos));
+    reader.skip(tag & 7);
+    if (whole) keepUnknown(message, reader.source.subarray(start, reader.position));
   }
-  if (reader.pos !== end) throw new RangeError("index out of range");
-  reader.len = outerEnd;
+  if (reader.position !== end) throw new RangeError("index out of range");
+  reader.end = outerEnd;
   return message;
 }
 
@@ -127,47 +112,36 @@ function read(fields: MessageFields, reader: Reader, end: number, whole: boolean
 function readField(
   [name, [, kind, repeated]]: NamedField,
   wire: number,
-  reader: Reader,
+  reader: WireReader,
   whole: boolean,
   message: Message,
 ): boolean {
   if (typeof kind === "object") {
     if (wire !== delimited) return false;
-    const end = reader.size() + reader.pos;
+    const end = reader.uint32() + reader.position;
     if (repeated) listIn(message, name).push(read(kind, reader, end, whole, {}));
     // Parts of one message may be apart.
     else message[name] = read(kind, reader, end, whole, (message[name] as Message | undefined) ?? {});
     return true;
   }
-  const scalar = scalars[kind];
-  const next = () => (whole || kind !== "int64" ? scalar.read(reader) : Number(scalar.read(reader)));
-  if (repeated && scalar.isPackable && wire === delimited) {
-    const end = reader.size() + reader.pos;
-    if (end > reader.len) throw new RangeError("index out of range");
+  const next = () => (whole || kind !== "int64" ? reader[kind]() : Number(reader.int64()));
+  if (repeated && scalars[kind] !== delimited && wire === delimited) {
+    const end = reader.uint32() + reader.position;
+    if (end > reader.end) throw new RangeError("index out of range");
     const values = listIn(message, name);
-    while (reader.pos < end) values.push(next());
-    if (reader.pos !== end) throw new RangeError("index out of range");
+    while (reader.position < end) values.push(next());
+    if (reader.position !== end) throw new RangeError("index out of range");
     return true;
   }
-  if (wire !== scalar.wire) return false;
+  if (wire !== scalars[kind]) return false;
   if (repeated) listIn(message, name).push(next());
   else {
     const value = next();
     // A later default replaces an earlier value.
-    if (isDefault(value) || isZero(value)) delete message[name];
+    if (isDefault(value)) delete message[name];
     else message[name] = value;
   }
   return true;
-}
-
-function isZero(value: unknown): boolean {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "low" in value &&
-    (value as Long).low === 0 &&
-    (value as Long).high === 0
-  );
 }
 
 function listIn(message: Message, name: string): unknown[] {

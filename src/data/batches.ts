@@ -24,6 +24,8 @@ export interface Batch {
   readonly sampleWeights?: FloatTensor;
   /** `[N]`, indices into the data set's samples. */
   readonly indices: Uint32Array;
+  /** Name of each image's view, `[N]`, if views are repeated: the same name, the same pixels. */
+  readonly views?: readonly string[];
   /** Position in the epoch after this batch: pass it as `start` to resume. */
   readonly nextPosition: number;
 }
@@ -36,6 +38,8 @@ export interface BatchOptions {
   readonly seed?: number;
   /** Random changes of training images; default none. */
   readonly augmentation?: Augmentation | undefined;
+  /** Number of epochs after which the same augmented views are shown again; default: never. */
+  readonly views?: number | undefined;
   /** Mixtures of two training images; default none. */
   readonly mixing?: Mixing | undefined;
   /** Share of the target probability in training that is spread over all classes, 0 ≤ share < 1; default 0. */
@@ -208,15 +212,20 @@ export class BatchSource {
   }
 
   #trainingBatch(epoch: number, group: readonly Loaded[], nextPosition: number): Batch {
-    const { labelSmoothing, classWeights, decode } = this.#options;
-    const showings = group.map(({ index, repeat }): Showing => ({ epoch, index, repeat }));
+    const { labelSmoothing, classWeights, decode, views } = this.#options;
+    const view = views === undefined ? epoch : epoch % views;
+    const showings = group.map(({ index, repeat }): Showing => ({ epoch: view, index, repeat }));
     const batch = this.#assemble(group, nextPosition, this.#changing(showings), labelSmoothing);
     const weights = this.isWeighted
       ? Float32Array.from(group, ({ index }) => weightOf(this.#dataset.samples[index]!, classWeights))
       : undefined;
     const mixtures = showings.map((showing) => mixtureOf(this.#changes, showing));
     mixRows({ pixels: batch.images.data, targets: batch.targets.data, weights }, mixtures, decode);
-    return weights ? { ...batch, sampleWeights: floatTensor([group.length], weights) } : batch;
+    return {
+      ...batch,
+      ...(weights && { sampleWeights: floatTensor([group.length], weights) }),
+      ...(views !== undefined && { views: group.map(({ index, repeat }) => `${view}/${index}/${repeat}`) }),
+    };
   }
 
   /** Puts each image into its place in the batch as it is changed in its showing. */

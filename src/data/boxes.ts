@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { parseCsv } from "../base/csv.ts";
+import { checkDocument } from "../base/document.ts";
 import { FormatError } from "../base/errors.ts";
-import { checkDocument, parseJson } from "../base/json.ts";
+import { parseJson } from "../base/json.ts";
 
 /** A box around an object in an image. */
 export interface LabeledBox {

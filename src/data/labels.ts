@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { parseCsv } from "../base/csv.ts";
+import { checkDocument } from "../base/document.ts";
 import { DataError, FormatError } from "../base/errors.ts";
-import { checkDocument, parseJson } from "../base/json.ts";
+import { parseJson } from "../base/json.ts";
 import { assertOption, number, wholeNumber } from "../base/kinds.ts";
 import type { FolderListing } from "../base/platform.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";

@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { checkDocument, parseJson } from "../base/json.ts";
+import { checkDocument } from "../base/document.ts";
+import { parseJson } from "../base/json.ts";
 import { type ImageResize, standardization } from "../graph/preprocessing.ts";
 import { defaultPreprocessing } from "./model.ts";
 import type { PublishedDescription } from "./published-weights.ts";

@@ -1,6 +1,7 @@
-import * as z from "zod/mini";
 import { FormatError, UsageError, XceptionError } from "../base/errors.ts";
-import { checkDocument, parseJson, safeParse } from "../base/json.ts";
+import { parseJson } from "../base/json.ts";
+import { accepting, choice, number, oneOf, wholeNumber } from "../base/kinds.ts";
+import { anything, check, either, fitting, list, object, optional, record, triple } from "../base/schema.ts";
 import { type CompileOptions, compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
@@ -26,47 +27,53 @@ export type ModelMetadata = Omit<ModelParts, "weights">;
 /** Description of a model in a file of any kind; only image classifiers have labels and preprocessing. */
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<Omit<ModelMetadata, "architecture">>;
 
-const byte = z.int().check(z.minimum(0), z.maximum(255));
-/** Schema of a number, or of three, one for each channel. */
-export const perChannel = z.union([z.number(), z.readonly(z.tuple([z.number(), z.number(), z.number()]))]);
+const byte = wholeNumber({ from: 0, to: 255 });
+const string = { accept: accepting((value) => typeof value === "string"), expected: "a text" };
+/** A number, or one for each channel. */
+const perChannel = either(number(), triple(number()));
 
-const preprocessingSchema = z.object({
+const preprocessingSchema = object({
   scale: perChannel,
   offset: perChannel,
-  order: z.optional(z.enum(["rgb", "bgr"])),
-  interpolation: z.optional(z.enum(interpolations)),
-  fit: z.enum(fits),
-  cropRatio: z.optional(z.number().check(z.minimum(0.01), z.maximum(1))),
-  background: z.tuple([byte, byte, byte]),
+  order: optional(choice("rgb", "bgr")),
+  interpolation: optional(choice(...interpolations)),
+  fit: choice(...fits),
+  cropRatio: optional(number({ from: 0.01, to: 1 })),
+  background: triple(byte),
 });
 
-const byteScaleSchema = z.object({ scale: z.number().check(z.positive()), zeroPoint: byte });
-
-const quantizationSchema = z.object({
-  weightBits: z.literal([7, 8]),
-  activations: z.record(z.string(), byteScaleSchema),
-  floatLayers: z.array(z.string()),
+const quantizationSchema = object({
+  weightBits: oneOfNumbers(7, 8),
+  activations: record(object({ scale: number({ above: 0 }), zeroPoint: byte })),
+  floatLayers: list(string),
 });
 
-const documentSchema = z.object({
-  formatVersion: z.literal(formatVersions),
+const documentSchema = object({
+  formatVersion: oneOfNumbers(...formatVersions),
   architecture: architectureSchema,
-  labels: z.optional(z.array(z.string())),
-  preprocessing: z.optional(preprocessingSchema),
-  license: z.optional(z.string()),
-  provenance: z.optional(z.record(z.string(), z.json())),
-  quantization: z.optional(quantizationSchema),
+  labels: optional(list(string)),
+  preprocessing: optional(preprocessingSchema),
+  license: optional(string),
+  provenance: optional(record(anything)),
+  quantization: optional(quantizationSchema),
 });
+
+function oneOfNumbers<const T extends number>(...numbers: readonly T[]) {
+  return {
+    accept: accepting((value): value is T => numbers.includes(value as T)),
+    expected: oneOf(numbers.map(String)),
+  };
+}
 
 /** Returns the problem with an image preprocessing as parts of an error, or undefined. */
 function preprocessingProblem(preprocessing: ImagePreprocessing) {
-  const { error } = safeParse(preprocessingSchema, preprocessing);
-  if (error === undefined) {
+  const checked = check(preprocessingSchema, preprocessing);
+  if ("value" in checked) {
     if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
     return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
   }
-  const { path, message } = error.issues[0]!;
-  return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
+  const { path, received, expected } = checked.problem;
+  return { what: `preprocessing.${path} is not allowed`, received, expected };
 }
 
 /** Writes the JSON document with everything about a model that its file cannot store otherwise. */
@@ -101,8 +108,8 @@ function versionFor({ order, interpolation, scale, offset }: ImagePreprocessing)
  */
 export function readMetadata(text: string, where: string): ModelDescription {
   const json = parseJson(text, `${where}, metadata`);
-  const version = safeParse(z.object({ formatVersion: z.number() }), json).data?.formatVersion;
-  if (version !== undefined && version > formatVersion) {
+  const version = (json as { readonly formatVersion?: unknown } | null)?.formatVersion;
+  if (typeof version === "number" && version > formatVersion) {
     throw new FormatError({
       where,
       what: "a later version of xception-ts wrote this file",
@@ -111,7 +118,7 @@ export function readMetadata(text: string, where: string): ModelDescription {
       remedy: "Update xception-ts.",
     });
   }
-  const { formatVersion: _, quantization, ...description } = checkDocument(documentSchema, json, `${where}, metadata`);
+  const { formatVersion: _, quantization, ...description } = fitting(documentSchema, json, `${where}, metadata`);
   const activations = new Map(Object.entries(quantization?.activations ?? {}));
   return {
     ...description,

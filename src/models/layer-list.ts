@@ -96,3 +96,19 @@ function plain(config: LayerConfig): LayerConfig {
 function sorted(config: object): object {
   return Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+/** The layers up to layer `end` as a network of their own; no other layer may lead around it. */
+export function partUpTo(network: Network, end: number): Network {
+  const { layers, ...rest } = layersOf(network);
+  const kept = layers.slice(0, end + 1);
+  return networkOfLayers({ ...rest, name: `${network.name} backbone`, layers: kept, output: kept[end]!.name });
+}
+
+/** The layers after layer `end` as a network of their own; they must depend on nothing else before it. */
+export function partAfter(network: Network, end: number): Network {
+  const { layers, ...rest } = layersOf(network);
+  const [last, ...others] = layers.slice(end);
+  const shape = network.layers[end]!.outputShape;
+  const input = { name: last!.name, config: { type: "InputLayer", shape } as const, inbound: [] };
+  return networkOfLayers({ ...rest, name: `${network.name} head`, layers: [input, ...others] });
+}

@@ -1,5 +1,6 @@
 import { crc32c } from "../base/checksums.ts";
-import { decodeMessage, encodeMessage, type MessageFields, messageReader } from "../base/protobuf.ts";
+import { decodeMessage, encodeMessage, type MessageFields } from "../base/protobuf.ts";
+import { WireReader } from "../base/wire.ts";
 
 /**
  * The parts of TensorFlow's event files in use.
@@ -61,7 +62,7 @@ export function readEvents(bytes: Uint8Array): readonly StoredEvent[] {
 }
 
 function decode(data: Uint8Array): Omit<StoredEvent, "end"> {
-  const event = decodeMessage(eventFields, messageReader(data)) as {
+  const event = decodeMessage(eventFields, new WireReader(data)) as {
     readonly step?: number;
     readonly summary?: { readonly value?: readonly { readonly tag: string; readonly simple_value?: number }[] };
   };

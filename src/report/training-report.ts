@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { checkDocument, parseJson } from "../base/json.ts";
+import { checkDocument } from "../base/document.ts";
+import { parseJson } from "../base/json.ts";
 import type {
   EpochRecord,
   EvaluatedImages,

@@ -1,6 +1,6 @@
 import * as z from "zod";
+import { checkDocument } from "../base/document.ts";
 import { TrainingError } from "../base/errors.ts";
-import { checkDocument } from "../base/json.ts";
 import type { EpochRecord } from "../base/records.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
 import type { Json } from "../model/model.ts";

@@ -1,13 +1,13 @@
 import * as z from "zod";
 import { sha256 } from "../base/checksums.ts";
+import { checkDocument } from "../base/document.ts";
 import { FormatError, XceptionError } from "../base/errors.ts";
-import { checkDocument } from "../base/json.ts";
 import type { SourceReader } from "../base/platform.ts";
 import { readSource } from "../base/source.ts";
 import { BatchSource } from "../data/batches.ts";
 import type { ImageDataset, Sample } from "../data/dataset.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
-import { type Network, networkWeights } from "../graph/network.ts";
+import type { Network } from "../graph/network.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
 import { loadPredictor } from "../model/predictor.ts";
 import { featureNetwork } from "../tasks/features/feature-extractor.ts";
@@ -17,6 +17,7 @@ import type { TrainingPlan } from "./prepare.ts";
 import { onFirstRank, sumOfRanks } from "./ranks/ranks.ts";
 import type { FeatureCache, HeadHooks, TrainingHooks } from "./request.ts";
 import { decodeSealed, encodeSealed } from "./sealed-tensors.ts";
+import { weightsOf } from "./step/frozen-backbone.ts";
 
 const batchSize = 16;
 
@@ -92,7 +93,7 @@ async function computeFeatures(
   const all = new Float32Array(views * images * channels);
   /** 0 for the rows of damaged images. */
   const isThere = new Float32Array(views * images);
-  const model = { network: body, weights: bodyWeights(body, weights), preprocessing };
+  const model = { network: body, weights: weightsOf(body, weights), preprocessing };
   const inference = await loadPredictor(model, platform, session);
   let done = 0;
   try {
@@ -125,7 +126,7 @@ async function computeFeatures(
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
   const { dataset, preprocessing, presentation, seed, weights } = plan;
   const { platform, session } = plan.step;
-  const values = [...bodyWeights(body, weights).values()].map(({ data }) => sha256(data));
+  const values = [...weightsOf(body, weights).values()].map(({ data }) => sha256(data));
   return sha256(
     JSON.stringify({
       format: 2,
@@ -138,11 +139,6 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       ...(views > 1 && { augmentation: presentation.augmentation, seed }),
     }),
   );
-}
-
-/** The weights of a part of the network. */
-export function bodyWeights(body: Network, weights: TrainingPlan["weights"]): TrainingPlan["weights"] {
-  return new Map(networkWeights(body).map(({ name }) => [name, weights.get(name)!]));
 }
 
 /** Depends on the files' contents, not on their names. */

@@ -5,9 +5,9 @@ import { targetsOf } from "../data/labels.ts";
 import { weightOf } from "../data/sample-weights.ts";
 import { epochOrder } from "../data/sampling.ts";
 import type { Weights } from "../graph/initialize.ts";
-import { type Network, networkWeights } from "../graph/network.ts";
+import { networkWeights } from "../graph/network.ts";
 import { cosineDecay } from "../learning/schedules.ts";
-import { layersOf, networkOfLayers } from "../models/layer-list.ts";
+import { partAfter } from "../models/layer-list.ts";
 import { topIndex } from "../models/parts.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import { floatTensor } from "../tensor/tensor.ts";
@@ -40,7 +40,7 @@ export async function trainHead(
   assertAllowed("train option network", plan.network.name, top !== undefined, expected);
   const features = await frozenFeatures(plan, plan.network.layers[top!]!.name, views, hooks);
   if (features === undefined) return plan.weights;
-  const head = headOf(plan.network, top!);
+  const head = partAfter(plan.network, top!);
   const rows = featureRows(plan.dataset, features);
   const batchSize = Math.min(largestBatch, rows.samples.length);
   const { platform, session, optimizer, loss, trainable, decays, clip } = plan.step;
@@ -89,15 +89,6 @@ export async function trainHead(
   } finally {
     await step.dispose();
   }
-}
-
-/** The layers after layer `end` as a network of their own; they must depend on nothing else before it. */
-export function headOf(network: Network, end: number): Network {
-  const { layers, ...rest } = layersOf(network);
-  const [last, ...others] = layers.slice(end);
-  const shape = network.layers[end]!.outputShape;
-  const input = { name: last!.name, config: { type: "InputLayer", shape } as const, inbound: [] };
-  return networkOfLayers({ ...rest, name: `${network.name} head`, layers: [input, ...others] });
 }
 
 /** Each row of the features as a sample, drawn like images. */

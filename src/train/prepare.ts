@@ -27,7 +27,7 @@ import type { SharedOptions } from "../models/options.ts";
 import { topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
 import { sizeOf } from "../tensor/shape.ts";
-import { fineTuning } from "./fine-tuning.ts";
+import { assertCacheable, fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
 import { assertNothingChosen, assertSeparate, choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
@@ -97,7 +97,10 @@ export interface HeadPhase {
 }
 
 /** Augmentation, targets and order of the training images. */
-type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
+type Presentation = Pick<
+  BatchOptions,
+  "augmentation" | "views" | "mixing" | "labelSmoothing" | "sampling" | "classWeights"
+>;
 
 /** Validation images, resized as by the trained model. */
 interface ValidationImages {
@@ -152,7 +155,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const classWeights = settings.classWeights === null ? undefined : classWeightsOf(settings.classWeights, dataset);
   const validation = request.validation && relabel(request.validation, dataset.classes, "the training set");
   const preparation = new ImagePreparation(started, platform);
-  const presentation: Presentation = { augmentation, mixing, labelSmoothing, sampling, classWeights };
+  const views = settings.cachedViews ?? undefined;
+  const presentation: Presentation = { augmentation, views, mixing, labelSmoothing, sampling, classWeights };
   const shared = { decode, shard: { rank, size } };
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
@@ -162,6 +166,11 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     batchSize: batchSize / accumulate,
   });
   const { trainable = tuning.trainable, rateFactor = tuning.rateFactor } = request;
+  const batchNorm = typeof request.batchNorm === "function" ? request.batchNorm : tuning.batchNorm;
+  if (views !== undefined) {
+    const images = dataset.samples.length;
+    assertCacheable(placeOf("cachedViews", request), { views, network, images, mixing, trainable, batchNorm });
+  }
   return {
     ...started,
     settings,
@@ -194,7 +203,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
       health: healthSteps > 0,
       trainable,
       rateFactor,
-      batchNorm: typeof request.batchNorm === "function" ? request.batchNorm : tuning.batchNorm,
+      batchNorm,
+      cachesViews: views !== undefined,
       decays: settings.decayAll ? () => true : undefined,
       clip,
       averageDecay,

@@ -103,6 +103,7 @@ export class TrainingRun {
         images: batch.images,
         targets: batch.targets,
         ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
+        views: batch.views,
         learningRate: rate,
         seed: deriveSeed(seed, "dropout", steps, ...(communicator.rank === 0 ? [] : [communicator.rank])),
         health: isHealthStep(step, epoch.stepsPerEpoch, this.#plan.healthSteps),

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { checkDocument } from "../../src/base/document.ts";
 import type { FormatError } from "../../src/base/errors.ts";
-import { checkDocument, parseJson } from "../../src/base/json.ts";
+import { parseJson } from "../../src/base/json.ts";
 
 function placeIn(text: string): number | undefined {
   try {

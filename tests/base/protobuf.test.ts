@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { decodeMessage, encodeMessage, messageReader } from "../../src/base/protobuf.ts";
+import { decodeMessage, encodeMessage } from "../../src/base/protobuf.ts";
+import { WireReader } from "../../src/base/wire.ts";
 import { modelProto } from "../../src/compiler/onnx/schema.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { smallModel } from "../model/small-model.ts";
@@ -15,7 +16,7 @@ test.each(Object.entries(files))(
   "reads %s as protobufjs does from the schema, and writes the same bytes",
   (_, bytes) => {
     const wanted = ModelProto.toObject(ModelProto.decode(bytes), { longs: Number });
-    const found = decodeMessage(modelProto, messageReader(bytes));
+    const found = decodeMessage(modelProto, new WireReader(bytes));
     expect(found).toEqual(wanted);
     expect(encodeMessage(modelProto, found)).toEqual(
       new Uint8Array(ModelProto.encode(ModelProto.fromObject(wanted)).finish()),
@@ -35,7 +36,7 @@ const fields = {
 } as const;
 
 const decode = (bytes: readonly number[], whole = false) =>
-  decodeMessage(fields, messageReader(Uint8Array.from(bytes)), { whole });
+  decodeMessage(fields, new WireReader(Uint8Array.from(bytes)), { whole });
 
 test("writes fields in the order of their numbers, without those that have their default value", () => {
   const message = { words: ["", "b"], count: 300, text: "", ratio: 0, exact: -0, inner: { size: -1 }, counts: [] };

@@ -133,10 +133,22 @@ describe("files of before", () => {
 });
 
 it.each([
-  [{ cropRatio: 0 }, "encodeModel: preprocessing.cropRatio is not allowed: Too small: expected number to be >=0.01."],
-  [{ cropRatio: 1.5 }, "encodeModel: preprocessing.cropRatio is not allowed: Too big: expected number to be <=1."],
-  [{ interpolation: "lanczos" as never }, "encodeModel: preprocessing.interpolation is not allowed: Invalid option"],
-  [{ scale: [1, 2] }, "encodeModel: preprocessing.scale is not allowed: Invalid input"],
+  [
+    { cropRatio: 0 },
+    "encodeModel: preprocessing.cropRatio is not allowed; received 0; expected a number from 0.01, up to 1.",
+  ],
+  [
+    { cropRatio: 1.5 },
+    "encodeModel: preprocessing.cropRatio is not allowed; received 1.5; expected a number from 0.01, up to 1.",
+  ],
+  [
+    { interpolation: "lanczos" as never },
+    'encodeModel: preprocessing.interpolation is not allowed; received "lanczos"; expected one of nearest, bilinear, bicubic.',
+  ],
+  [
+    { scale: [1, 2] },
+    "encodeModel: preprocessing.scale is not allowed; received [1, 2]; expected a number, or a list of 3 values",
+  ],
   [
     { interpolation: undefined, cropRatio: 0.9 },
     "encodeModel: images are cropped in the graph alone; expected preprocessing with an interpolation.",

@@ -152,12 +152,12 @@ describe("a model with integer weights", () => {
     const document = JSON.parse(readOnnx(bytes, "file").metadata.get(metadataKey)!);
     const damaged = { ...document, quantization: { ...document.quantization, weightBits: 3 } };
     expect(() => readMetadata(JSON.stringify(damaged), "file")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, metadata, field quantization.weightBits: Invalid option: expected one of 7|8; received 3.]`,
+      `[FormatError: file, metadata, field quantization.weightBits: this value is not allowed; received 3; expected 7 or 8.]`,
     );
     const zero = { scale: 0, zeroPoint: 0 };
     const scales = { ...document, quantization: { ...document.quantization, activations: { add: zero } } };
     expect(() => readMetadata(JSON.stringify(scales), "file")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, metadata, field quantization.activations.add.scale: Too small: expected number to be >0; received 0.]`,
+      `[FormatError: file, metadata, field quantization.activations.add.scale: this value is not allowed; received 0; expected a number above 0.]`,
     );
   });
 });

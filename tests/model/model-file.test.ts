@@ -151,7 +151,7 @@ describe("a file that is no model is refused", () => {
 
   it("text", () => {
     expect(read(new TextEncoder().encode("not a model"))).toMatchInlineSnapshot(
-      `"model "a.onnx", byte 1: its 11 bytes are not an ONNX file, or it is damaged or truncated (invalid wire type 6 at offset 1). Copy or download it again."`,
+      `"model "a.onnx", byte 1: its 11 bytes are not an ONNX file, or it is damaged or truncated (invalid wire type 6). Copy or download it again."`,
     );
   });
 
@@ -176,7 +176,7 @@ describe("a file that is no model is refused", () => {
   it("that crops more than there is", () => {
     const message = read(changedDocument((document) => (document.preprocessing.cropRatio = 2)));
     expect(message).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field preprocessing.cropRatio: Too big: expected number to be <=1; received 2."`,
+      `"model "a.onnx", metadata, field preprocessing.cropRatio: this value is not allowed; received 2; expected a number from 0.01, up to 1."`,
     );
   });
 
@@ -191,10 +191,10 @@ describe("a file that is no model is refused", () => {
       `"model "a.onnx", metadata: the network is not an image classifier; received "no labels"; expected labels and preprocessing."`,
     );
     expect(read(changedDocument((document) => (document.preprocessing.background[1] = 256)))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255; received 256."`,
+      `"model "a.onnx", metadata, field preprocessing.background.1: this value is not allowed; received 256; expected a whole number from 0 to 255."`,
     );
     expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "7")))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata: Invalid input: expected object, received number."`,
+      `"model "a.onnx", metadata: this value is not allowed; received 7; expected an object."`,
     );
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
-import { checkDocument } from "../../src/base/json.ts";
+import { fitting } from "../../src/base/schema.ts";
 import type { LayerConfig } from "../../src/graph/layers.ts";
 import { architectureSchema } from "../../src/models/architecture-schema.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../src/models/registry.ts";
@@ -34,7 +34,7 @@ function refusal(architecture: Architecture): string {
 
 function readRefusal(document: unknown): string {
   try {
-    checkDocument(architectureSchema, document, "the file");
+    fitting(architectureSchema, document, "the file");
   } catch (error) {
     expect(error).toBeInstanceOf(FormatError);
     return (error as Error).message;
@@ -49,7 +49,7 @@ test.each([
 ] as const)("a network is the same after it was a list of layers in JSON: %o", (options) => {
   const network = xception(options);
   const stored: unknown = JSON.parse(JSON.stringify(architectureOf(network)));
-  expect(buildNetwork(checkDocument(architectureSchema, stored, "the file"))).toEqual(network);
+  expect(buildNetwork(fitting(architectureSchema, stored, "the file"))).toEqual(network);
 });
 
 describe("a list that is no network is refused", () => {

@@ -5,7 +5,7 @@ export type Sources = ReadonlyMap<string, string>;
 
 /** A file may import from its own unit or from a unit of lower rank (docs/adr/0001). The first match counts. */
 const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] = [
-  ["entry", 8, /^src\/(bind|index|node|web|web-worker)\.ts$/],
+  ["entry", 8, /^src\/(bind|index|node|verbs|web|web-worker)\.ts$/],
   ["base", 0, /^src\/(base|tensor)\//],
   ["graph", 1, /^src\/graph\//],
   ...["models", "compiler", "learning", "data", "report", "runtime"].map(

@@ -53,6 +53,19 @@ describe("dynamic batching", () => {
     expect(runs[1]).toEqual([3]);
   });
 
+  it("forms batches of preferred sizes, up to the largest of them; a larger request runs alone", async () => {
+    const { runs, add, release } = heldBatcher({ preferredBatchSize: [2, 4], decoders: 99 });
+    const replies = [[1], [2], [3], [4], [5], [6], [7], [8, 9, 10, 11, 12], [13]].map((rows) => add(rows));
+    for (let run = 0; run < 5; run++) await release();
+    await Promise.all(replies);
+    expect(runs).toEqual([[1], [2, 3, 4, 5], [6, 7], [8, 9, 10, 11, 12], [13]]);
+    const single = heldBatcher({ preferredBatchSize: [1], decoders: 99 });
+    const alone = [[1], [2], [3, 4], [5]].map((rows) => single.add(rows));
+    for (let run = 0; run < 4; run++) await single.release();
+    await Promise.all(alone);
+    expect(single.runs).toEqual([[1], [2], [3, 4], [5]]);
+  });
+
   it("runs higher priorities first", async () => {
     const { runs, add, release } = heldBatcher({ maxBatchSize: 1, priorityLevels: 3, decoders: 9 });
     const replies = [

@@ -7,13 +7,14 @@ import type { Weights } from "../../src/graph/initialize.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
+import { partAfter } from "../../src/models/layer-list.ts";
 import { topIndex } from "../../src/models/parts.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import type { Checkpoint } from "../../src/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/train/checkpoint-file.ts";
 import { decodeFeatures, encodeFeatures, frozenFeatures } from "../../src/train/frozen-features.ts";
-import { headOf, trainHead } from "../../src/train/head-phase.ts";
+import { trainHead } from "../../src/train/head-phase.ts";
 import { type HeadPhase, prepareTraining } from "../../src/train/prepare.ts";
 import type { FeatureCache, HeadHooks, TrainingRequest, TrainingResult } from "../../src/train/request.ts";
 import { TrainingStep } from "../../src/train/step/training-step.ts";
@@ -68,7 +69,7 @@ describe("the classifier on features of the frozen network", () => {
       trainable: ({ name }) => isTop(name),
       batchNorm: () => "inference",
     });
-    const head = await TrainingStep.create(headOf(plain, topIndex(plain)!), weights, options);
+    const head = await TrainingStep.create(partAfter(plain, topIndex(plain)!), weights, options);
     const data = Uint8Array.from(dataset.samples.flatMap(({ image }) => [...(image as { data: Uint8Array }).data]));
     const images = { type: "uint8", shape: [12, imageSize, imageSize, 3], data } as const;
     const expected = await whole.run({ images, targets, learningRate: 0.1 });

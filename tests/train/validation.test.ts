@@ -5,8 +5,8 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
+import { frozenEnd } from "../../src/train/step/frozen-backbone.ts";
 import { train } from "../../src/train/train.ts";
-import { frozenEnd } from "../../src/train/validation.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 describe("the frozen end of a network", () => {

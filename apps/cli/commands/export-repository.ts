@@ -31,7 +31,9 @@ export default function registerExportRepository(command: Command, io: CliIo): v
     .addOption(new Option("--for <server>", "server to write for").choices(repositoryTargets).makeOptionMandatory())
     .option("--name <name>", "name of the model (default: that of its file)")
     .option("--overwrite", "replace existing files");
-  addSettingOptions(command, batchSettings, "Batching");
+  // Triton forms batches of any size unless some are preferred; it measures nothing.
+  const preferredBatchSize = { ...batchSettings.preferredBatchSize, defaultText: "any size" };
+  addSettingOptions(command, { ...batchSettings, preferredBatchSize }, "Batching");
   addClassifierOptions(command).action(async (source: string, folder: string, flags: ExportFlags) => {
     const { for: target, name = nameOf(source), overwrite, json, device: _, ...others } = flags;
     const { platform, options } = await classifierArguments(command, withoutSettings(others), io);

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import * as z from "zod";
+import { checkDocument } from "../../../src/base/document.ts";
 import { AbortedError, FileError, UsageError } from "../../../src/base/errors.ts";
-import { checkDocument, parseJson } from "../../../src/base/json.ts";
+import { parseJson } from "../../../src/base/json.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import type { ComparedNetwork, ComparedRun, Comparison } from "../../../src/report/comparison.ts";
 import { comparisonCsv, comparisonDocument } from "../../../src/report/comparison.ts";

@@ -1,8 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import { checkDocument } from "../../../src/base/document.ts";
 import { AbortedError, FileError } from "../../../src/base/errors.ts";
-import { checkDocument, parseJson } from "../../../src/base/json.ts";
+import { parseJson } from "../../../src/base/json.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { alone } from "../../../src/train/ranks/ranks.ts";

@@ -1,8 +1,9 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import { checkDocument } from "../../../src/base/document.ts";
 import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
-import { checkDocument, parseJson } from "../../../src/base/json.ts";
+import { parseJson } from "../../../src/base/json.ts";
 import { devices } from "../../../src/base/platform.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import type { Checkpoint } from "../../../src/train/checkpoint.ts";

@@ -162,7 +162,7 @@ export function augmentationText(settings: Settings): string {
 }
 
 function fineTuningFacts(settings: Settings): Fact[] {
-  const { weights, headEpochs, headViews, unfreezeFrom, freeze, train, layerDecay } = settings;
+  const { weights, headEpochs, headViews, unfreezeFrom, cachedViews, freeze, train, layerDecay } = settings;
   const views = headViews === 1 ? "" : `, ${headViews} views of each image`;
   const last = unfreezeFrom === "last" ? "the last block" : unfreezeFrom;
   const frozen = [
@@ -174,6 +174,7 @@ function fineTuningFacts(settings: Settings): Fact[] {
     ...(weights === null ? [] : [{ name: "Weights to start from", value: nameOf(weights) }]),
     ...(headEpochs === 0 ? [] : [{ name: "Classifier alone, first", value: `${headEpochs} epochs${views}` }]),
     ...(frozen.length === 0 ? [] : [{ name: "Frozen", value: frozen.join(", ") }]),
+    ...(cachedViews === null ? [] : [{ name: "Views of each image", value: `${cachedViews}, repeated` }]),
     ...(layerDecay === 1 ? [] : [{ name: "Rate of each earlier block", value: `× ${layerDecay}` }]),
   ];
 }

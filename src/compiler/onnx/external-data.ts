@@ -1,5 +1,6 @@
 import { FileError, FormatError } from "../../base/errors.ts";
-import { decodeMessage, encodeMessage, messageReader } from "../../base/protobuf.ts";
+import { decodeMessage, encodeMessage } from "../../base/protobuf.ts";
+import { WireReader } from "../../base/wire.ts";
 import type { ExternalTensor, OnnxContent } from "./reader.ts";
 import { modelProto } from "./schema.ts";
 
@@ -95,5 +96,5 @@ export interface OpenOnnx {
 
 /** Decodes a file completely: fields outside the schema are preserved when it is encoded again. */
 export function decodeWhole(bytes: Uint8Array): OpenOnnx {
-  return decodeMessage(modelProto, messageReader(bytes), { whole: true }) as OpenOnnx;
+  return decodeMessage(modelProto, new WireReader(bytes), { whole: true }) as OpenOnnx;
 }

@@ -1,5 +1,6 @@
 import { FormatError } from "../../base/errors.ts";
-import { decodeMessage, messageReader } from "../../base/protobuf.ts";
+import { decodeMessage } from "../../base/protobuf.ts";
+import { WireReader } from "../../base/wire.ts";
 import { fromHalf } from "../../tensor/half.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -146,14 +147,14 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
   if (countNodes(bytes) > mostNodes) {
     throw new FormatError({ where, what: "its graph is too large", expected: `at most ${mostNodes} nodes` });
   }
-  const reader = messageReader(bytes);
+  const reader = new WireReader(bytes);
   try {
     return decodeMessage(modelProto, reader) as OnnxFile;
   } catch (cause) {
-    // Whatever protobufjs throws, malformed bytes are the only possible reason.
+    // Whatever the decoder throws, malformed bytes are the only possible reason.
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError({
-      where: `${where}, byte ${reader.pos}`,
+      where: `${where}, byte ${reader.position}`,
       what: `its ${bytes.length} bytes are not an ONNX file, or it is damaged or truncated (${reason})`,
       remedy: "Copy or download it again.",
       cause,
@@ -166,17 +167,17 @@ const mostNodes = 100_000;
 
 /** Counts the nodes, fields 1 of field 7, without decoding them; up to the first damage, which the decoder reports. */
 function countNodes(bytes: Uint8Array): number {
-  const reader = messageReader(bytes);
+  const reader = new WireReader(bytes);
   let nodes = 0;
   try {
-    for (let end = 0; reader.pos < reader.len; ) {
+    for (let end = 0; reader.position < reader.end; ) {
       const tag = reader.uint32();
-      if (reader.pos >= end && tag === 0x3a) {
-        end = reader.uint32() + reader.pos;
+      if (reader.position >= end && tag === 0x3a) {
+        end = reader.uint32() + reader.position;
         continue;
       }
-      if (reader.pos < end && tag === 0x0a) nodes++;
-      reader.skipType(tag & 7);
+      if (reader.position < end && tag === 0x0a) nodes++;
+      reader.skip(tag & 7);
     }
   } catch {}
   return nodes;

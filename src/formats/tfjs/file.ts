@@ -1,6 +1,6 @@
 import * as z from "zod";
+import { checkDocument } from "../../base/document.ts";
 import { FormatError } from "../../base/errors.ts";
-import { checkDocument } from "../../base/json.ts";
 import type { Network } from "../../graph/network.ts";
 import { countNumbers, countOperators, type GraphFacts } from "../../report/summary.ts";
 import { type FileFormat, metadataKey } from "../format.ts";

@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { checkDocument } from "../../base/document.ts";
 import { FileError, FormatError } from "../../base/errors.ts";
-import { checkDocument, parseJson } from "../../base/json.ts";
+import { parseJson } from "../../base/json.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { StoredWeight } from "../map-weights.ts";

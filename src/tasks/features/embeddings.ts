@@ -1,13 +1,13 @@
 import * as z from "zod";
 import { csvText, parseCsv } from "../../base/csv.ts";
+import { checkDocument } from "../../base/document.ts";
 import { DataError, FormatError, ShapeError, UsageError } from "../../base/errors.ts";
-import { checkDocument, parseJson } from "../../base/json.ts";
+import { parseJson } from "../../base/json.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
 import { isSafetensors } from "../../formats/signatures.ts";
-import { perChannel } from "../../model/model-file.ts";
 import { fits, interpolations, preprocessNames } from "../../model/preprocessing.ts";
 import { architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -30,6 +30,8 @@ export interface Embeddings {
   /** Origin of the embeddings, for embedding another image in the same way; CSV cannot store it. */
   readonly origin?: EmbeddingsOrigin | undefined;
 }
+
+const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()]).readonly()]);
 
 const originSchema = z.object({
   /** Path or URL of the model file, or `imagenet`. */

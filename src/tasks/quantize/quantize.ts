@@ -19,7 +19,7 @@ import { compareSpeed, saturates } from "./speed.ts";
 /** Steps of {@link quantize}, in their order; `comparing` may be repeated. */
 export type QuantizeStep = "calibrating" | "ranking blocks" | "predicting in float32" | "comparing";
 
-/** Options of {@link quantize}. */
+/** Options of {@link Verbs.quantize}. */
 export interface QuantizeOptions {
   readonly platform: Platform;
   /** Images to compare the models on; default: the images that are not used for calibration. */

@@ -1,6 +1,8 @@
 import * as z from "zod";
+import { checkDocument } from "../../base/document.ts";
 import { FormatError } from "../../base/errors.ts";
-import { checkDocument, parseJson } from "../../base/json.ts";
+import { parseJson } from "../../base/json.ts";
+import { check } from "../../base/schema.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
@@ -33,8 +35,16 @@ const tapSchema = z
     }
   });
 
+const architecture = z.unknown().transform((value, context) => {
+  const checked = check(architectureSchema, value);
+  if ("value" in checked) return checked.value;
+  const { path, expected } = checked.problem;
+  context.addIssue({ code: "custom", path: path === "" ? [] : path.split("."), message: `expected ${expected}` });
+  return z.NEVER;
+});
+
 const forwardSchema = z.strictObject({
-  architecture: architectureSchema,
+  architecture,
   /** Index, name, shape and, if given, whether it trains, for every weight or some of them. */
   weights: z
     .array(z.tuple([z.int().min(0), z.string(), z.array(size)]).rest(z.boolean()))
@@ -76,7 +86,7 @@ export type Golden = z.infer<typeof goldenSchema>;
 export type GoldenTap = z.infer<typeof tapSchema>;
 
 const trainingSchema = z.strictObject({
-  architecture: architectureSchema,
+  architecture,
   input_shape: z.tuple([size, size, size]),
   batch: size.max(largestBatch).optional(),
   labels: z.array(z.int().min(0)).min(1).max(largestBatch),

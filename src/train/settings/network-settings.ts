@@ -37,6 +37,12 @@ export const fineTuningSettings = {
     null,
     { defaultText: "the first" },
   ),
+  cachedViews: setting(
+    orNone(wholeNumber({ from: 1, to: 1000 })),
+    "augmented views of each image; later epochs repeat them, without the frozen layers' work",
+    null,
+    { defaultText: "new ones in every epoch" },
+  ),
   freeze: setting(patterns, "weights that do not train, e.g. 'block1_*'", null),
   train: setting(patterns, "weights that train regardless of the other flags", null),
   layerDecay: setting(number({ above: 0, to: 1 }), "learning rate of a block relative to the next one", 1),

@@ -1,14 +1,15 @@
-import { UsageError } from "../../base/errors.ts";
 import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
 import type { StepHealth } from "../../base/records.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
-import type { OpGraph, Value } from "../../graph/ops.ts";
+import type { OpGraph } from "../../graph/ops.ts";
 import { fromEngineLayout } from "../../graph/weights.ts";
-import { deriveSeed, mulberry32 } from "../../tensor/random.ts";
-import { sizeOf } from "../../tensor/shape.ts";
+import { partAfter, partUpTo } from "../../models/layer-list.ts";
+import { deriveSeed } from "../../tensor/random.ts";
 import { allFinite, type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { changing, FrozenBackbone, frozenEnd } from "./frozen-backbone.ts";
+import { dropoutMasks, microBatches } from "./micro-batches.ts";
 import { createStagedSession, type Reduce, splitProgram } from "./split-program.ts";
 import { fusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
@@ -26,6 +27,7 @@ import {
   StateMemory,
   type StateTensor,
   type TrainingState,
+  weightEntry,
   worthKeeping,
 } from "./training-state.ts";
 
@@ -40,6 +42,11 @@ export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly accumulate?: number;
   /** Averages gradients and statistics over all ranks. */
   readonly reduce?: Reduce;
+  /**
+   * Runs the frozen layers before all that train once for each view of an image, and keeps their feature maps; no effect if
+   * there are none. Default: in every step.
+   */
+  readonly cachesViews?: boolean;
 }
 
 type CompleteOptions = TrainingStepOptions & { readonly accumulate: number };
@@ -50,6 +57,10 @@ interface CompiledStep {
   readonly interface: StepInterface;
   /** Weights that never change, in the engine's layout. */
   readonly frozen: ReadonlyMap<string, FloatTensor>;
+  /** Layers that run only for new views. */
+  readonly backbone: FrozenBackbone | undefined;
+  /** The layers after them, or all. */
+  readonly network: Network;
 }
 
 /** A batch and its learning rate. */
@@ -65,6 +76,8 @@ export interface StepInput {
   readonly health?: boolean;
   /** Seed of this step's dropout; default: the number of steps done. */
   readonly seed?: number;
+  /** Name of each image's view, `[N]`: the same name, the same pixels. Required with `cachesViews`. */
+  readonly views?: readonly string[] | undefined;
 }
 
 /** Loss and logits of a step. */
@@ -134,26 +147,37 @@ export class TrainingStep {
     given: TrainingStepOptions,
     start: (entries: readonly StateEntry[]) => TrainingState,
   ): Promise<TrainingStep> {
-    const options = { accumulate: 1, ...given };
-    const { reduce, platform, session } = options;
+    const complete = { accumulate: 1, ...given };
+    const { reduce, platform, session } = complete;
+    const end = complete.cachesViews ? frozenEnd(network, changing(complete)) : undefined;
+    const trained = end === undefined ? network : partAfter(network, end);
+    const before = end === undefined ? [] : networkWeights(partUpTo(network, end)).map(weightEntry);
+    const options = end === undefined ? complete : { ...complete, preprocessing: undefined };
+    const parts = (frozen: ReadonlyMap<string, FloatTensor>) => ({
+      frozen,
+      network: trained,
+      backbone: end === undefined ? undefined : new FrozenBackbone(network, end, frozen, given),
+    });
     if (options.accumulate === 1 && !reduce) {
-      const graph = trainingGraph(network, unsynchronized(options));
-      const state = start([...graph.state, ...graph.frozen]);
-      const frozen = named(graph.frozen, state.tensors);
+      const graph = trainingGraph(trained, unsynchronized(options));
+      const unchanged = [...before, ...graph.frozen];
+      const state = start([...graph.state, ...unchanged]);
+      const frozen = named(unchanged, state.tensors);
       const keep = worthKeeping(graph.state).map((name) => trainingNames.next(name));
       const kept = { ...session, keep };
       const program = fusedProgram(await stepSession(graph.graph, { platform, session: kept, frozen }));
-      return new TrainingStep(network, options, { program, interface: graph, frozen }, state);
+      return new TrainingStep(network, complete, { program, interface: graph, ...parts(frozen) }, state);
     }
-    const split = splitTrainingGraph(network, reduce ? options : unsynchronized(options));
-    const state = start([...split.state, ...split.frozen]);
-    const frozen = named(split.frozen, state.tensors);
+    const split = splitTrainingGraph(trained, reduce ? options : unsynchronized(options));
+    const unchanged = [...before, ...split.frozen];
+    const state = start([...split.state, ...unchanged]);
+    const frozen = named(unchanged, state.tensors);
     const wholeBatches = reduce !== undefined && options.synchronizeBatchNormalization === true;
     const load = (graph: OpGraph) => stepSession(graph, { platform, session, frozen, wholeBatches });
     const forward = await (reduce ? createStagedSession(split.forward, load, reduce) : load(split.forward));
     const update = await stepSession(split.update, { platform, session, frozen: new Map() });
     const program = splitProgram(forward, update, split, reduce);
-    return new TrainingStep(network, options, { program, interface: split, frozen }, state);
+    return new TrainingStep(network, complete, { program, interface: split, ...parts(frozen) }, state);
   }
 
   /** Number of steps done. */
@@ -169,10 +193,12 @@ export class TrainingStep {
   async run(input: StepInput): Promise<StepResult> {
     const state = this.#state.tensors;
     const options = this.#options;
-    const { tensors: results, kept } = await this.#compiled.program.run({
+    const { program, backbone } = this.#compiled;
+    const images = backbone ? await backbone.run(input.images, input.views!) : input.images;
+    const { tensors: results, kept } = await program.run({
       state,
       scalars: this.#scalars(input.learningRate, this.#steps + 1),
-      batches: this.#batches(input),
+      batches: this.#batches({ ...input, images }),
     });
     const next = new Map(
       [...state.keys()].map((name): [string, StateTensor] => {
@@ -200,7 +226,8 @@ export class TrainingStep {
 
   async #health(step: { next: ReadonlyMap<string, StateTensor>; results: Tensors }): Promise<StepHealth> {
     const [state, next] = [await this.#state.fetch(), await this.#state.read(step.next)];
-    return stepHealth(this.#network, this.#compiled.interface.trained, { state, next, results: step.results });
+    const { network, interface: compiled } = this.#compiled;
+    return stepHealth(network, compiled.trained, { state, next, results: step.results });
   }
 
   /** Copies the state from the device; required after the last step before `state` and `weights`. */
@@ -308,6 +335,7 @@ export class TrainingStep {
   async dispose(): Promise<void> {
     await this.#state.dispose();
     await this.#compiled.program.dispose();
+    await this.#compiled.backbone?.dispose();
   }
 }
 
@@ -338,48 +366,4 @@ function named(
   tensors: ReadonlyMap<string, FloatTensor>,
 ): ReadonlyMap<string, FloatTensor> {
   return new Map(entries.map(({ name }) => [name, tensors.get(name)!]));
-}
-
-/** Factors of dropout for one run, 0 or 1/(1 − rate), by the name of their input; the same for the same seed. */
-export function dropoutMasks(
-  masks: readonly { readonly mask: Pick<Value, "name" | "shape">; readonly rate: number }[],
-  seed: number,
-): Tensors {
-  const random = mulberry32(seed);
-  return Object.fromEntries(
-    masks.map(({ mask: { name, shape }, rate }) => {
-      const tensor = floatTensor(shape);
-      for (let index = 0; index < tensor.data.length; index++) {
-        tensor.data[index] = random() < rate ? 0 : 1 / (1 - rate);
-      }
-      return [name, tensor];
-    }),
-  );
-}
-
-/**
- * Splits tensors along their first axis into `count` batches of `size` samples each, without copying.
- * @throws {UsageError} a tensor holds another number of samples.
- */
-export function microBatches(tensors: Tensors, size: number, count: number): readonly Tensors[] {
-  for (const [name, { shape }] of Object.entries(tensors)) {
-    if (shape[0] === size * count) continue;
-    throw new UsageError({
-      where: `training step, ${name}`,
-      what: "the number of samples is not that of the step",
-      received: shape[0],
-      expected: count === 1 ? `${size}` : `${size * count}: ${count} times ${size}`,
-    });
-  }
-  if (count === 1) return [tensors];
-  return Array.from({ length: count }, (_, index) =>
-    Object.fromEntries(
-      Object.entries(tensors).map(([name, tensor]) => [name, samples(tensor, index * size, (index + 1) * size)]),
-    ),
-  );
-}
-
-function samples({ type, shape, data }: Tensor, start: number, end: number): Tensor {
-  const each = sizeOf(shape.slice(1));
-  return { type, shape: [end - start, ...shape.slice(1)], data: data.subarray(start * each, end * each) } as Tensor;
 }

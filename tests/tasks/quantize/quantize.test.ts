@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { bind } from "../../../src/bind.ts";
 import { decodeModel } from "../../../src/model/model-file.ts";
 import { nodePlatform as platform } from "../../../src/runtime/node/platform.ts";
 import { compareAnswers } from "../../../src/tasks/quantize/answers.ts";
@@ -20,7 +21,8 @@ describe("quantize", () => {
     const steps = new Set<string>();
     const onProgress = (step: string) => steps.add(step);
     const first = await quantize(model, images, { ...options, onProgress });
-    const second = await quantize(model, images, options);
+    const { platform: _, ...own } = options;
+    const second = await bind(platform).quantize(model, images, own);
     expect(Buffer.compare(first.bytes, second.bytes)).toBe(0);
     expect([...steps]).toEqual(["calibrating", "ranking blocks", "predicting in float32", "comparing"]);
     const { record, failures } = first;
@@ -117,5 +119,9 @@ describe("the gate", () => {
       'quantize: integers are computed on CPUs only; received "webgpu". Quantize in Node.',
     );
     await expect(quantize(model, images, { ...options, minAgreement: 98 })).rejects.toThrow("option minAgreement");
+    const mistyped = bind(platform).quantize(model, images, { sample: 3 } as never);
+    await expect(mistyped).rejects.toThrow(
+      'quantize option "sample": there is no such option; expected one of test, count',
+    );
   });
 });

@@ -1,0 +1,123 @@
+import type { Platform, SessionOptions } from "../../base/platform.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
+import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
+import { partUpTo } from "../../models/layer-list.ts";
+import { sizeOf } from "../../tensor/shape.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import type { TrainingGraphOptions } from "./training-graph-options.ts";
+
+/** A part of the network in the engine, in inference mode. */
+export interface LoadedPart {
+  /** Any number of images, or of feature maps where a part starts with them: `[N, H, W, C]` → the part's output. */
+  readonly run: (images: Tensor) => Promise<FloatTensor>;
+  readonly dispose: () => Promise<void>;
+}
+
+interface PartOptions {
+  readonly platform: Platform;
+  readonly session?: SessionOptions | undefined;
+  readonly preprocessing?: Preprocessing | undefined;
+}
+
+/**
+ * Loads a part of a network into the engine.
+ * @param tensors weights in the engine's layout; may have others, too.
+ */
+export async function loadPart(
+  part: Network,
+  tensors: ReadonlyMap<string, FloatTensor>,
+  { platform, session, preprocessing }: PartOptions,
+): Promise<LoadedPart> {
+  const { graph } = lower(part, { mode: "inference", batchSize: 1, preprocessing });
+  const options = { form: "inference", name: part.name, dynamicBatch: true } as const;
+  const loaded = await platform.engine.createSession(compileGraph(graph, weightsOf(part, tensors), options), session);
+  return {
+    run: async (images) => (await loaded.run({ [imageInput]: images }))[part.output] as FloatTensor,
+    dispose: () => loaded.dispose(),
+  };
+}
+
+/** The weights of a part of a network. */
+export function weightsOf<T>(part: Network, weights: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  return new Map(networkWeights(part).map(({ name }) => [name, weights.get(name)!]));
+}
+
+/** Returns true for layers whose weights or moving statistics training changes. */
+export function changing({
+  trainable = () => true,
+  batchNorm,
+}: Pick<TrainingGraphOptions, "trainable" | "batchNorm">): (layer: Layer) => boolean {
+  return (layer) => {
+    const trains = layer.weights.some((spec) => spec.trainable && trainable(spec));
+    return trains || (layer.config.type === "BatchNormalization" && batchNorm?.(layer) === "training");
+  };
+}
+
+/**
+ * Index of the last layer before all layers that change, if everything after it depends on its output alone; undefined if
+ * there is none but the input.
+ */
+export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolean): number | undefined {
+  const places = new Map(layers.map(({ name }, index) => [name, index]));
+  const firstChange = layers.findIndex(changes);
+  let earliestRead = layers.length;
+  for (let end = layers.length - 2; end > 0; end--) {
+    earliestRead = Math.min(earliestRead, ...layers[end + 1]!.inbound.map((name) => places.get(name)!));
+    if (end < firstChange && earliestRead >= end) return end;
+  }
+  return undefined;
+}
+
+/** Memory of the feature maps of one image after a layer, in bytes. */
+export function bytesOf({ outputShape }: Layer): number {
+  return sizeOf(outputShape) * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** The frozen layers before all that train. Computes the feature maps of each view of an image once, and keeps them. */
+export class FrozenBackbone {
+  readonly #load: () => Promise<LoadedPart>;
+  readonly #shape: readonly number[];
+  /** By view. */
+  readonly #maps = new Map<string, Float32Array>();
+  #part: LoadedPart | undefined;
+
+  /** @param end index of its last layer. @param tensors as for {@link loadPart}. */
+  constructor(network: Network, end: number, tensors: ReadonlyMap<string, FloatTensor>, options: PartOptions) {
+    this.#load = () => loadPart(partUpTo(network, end), tensors, options);
+    this.#shape = network.layers[end]!.outputShape;
+  }
+
+  /** Images `[N, H, W, C]`, and the name of each one's view → feature maps `[N, h, w, c]`. */
+  async run(images: Tensor, views: readonly string[]): Promise<FloatTensor> {
+    const size = sizeOf(this.#shape);
+    const missing = views.flatMap((view, row) => (this.#maps.has(view) ? [] : [row]));
+    if (missing.length > 0) {
+      this.#part ??= await this.#load();
+      const { data } = await this.#part.run(rowsOf(images, missing));
+      for (const [place, row] of missing.entries()) {
+        this.#maps.set(views[row]!, data.slice(place * size, (place + 1) * size));
+      }
+    }
+    const maps = floatTensor([views.length, ...this.#shape]);
+    for (const [row, view] of views.entries()) maps.data.set(this.#maps.get(view)!, row * size);
+    return maps;
+  }
+
+  /** Frees the engine's memory until there is a new view; the feature maps stay. */
+  async dispose(): Promise<void> {
+    await this.#part?.dispose();
+    this.#part = undefined;
+  }
+}
+
+function rowsOf(tensor: Tensor, rows: readonly number[]): Tensor {
+  const { type, shape, data } = tensor;
+  if (rows.length === shape[0]) return tensor;
+  const size = sizeOf(shape.slice(1));
+  const chosen = data.slice(0, rows.length * size);
+  for (const [place, row] of rows.entries())
+    chosen.set(data.subarray(row * size, (row + 1) * size) as never, place * size);
+  return { type, shape: [rows.length, ...shape.slice(1)], data: chosen } as Tensor;
+}

@@ -1,0 +1,77 @@
+import { expect, test } from "vitest";
+import { FormatError } from "../../src/base/errors.ts";
+import { choice, number, onOff, wholeNumber } from "../../src/base/kinds.ts";
+import {
+  check,
+  either,
+  fitting,
+  list,
+  object,
+  optional,
+  orElse,
+  pair,
+  record,
+  selected,
+} from "../../src/base/schema.ts";
+
+const schema = object({
+  sizes: list(wholeNumber({ from: 1, to: 5 }), 0, 3),
+  padding: either(choice("valid", "same"), pair(wholeNumber({ from: 0 }))),
+  rates: optional(record(number({ above: 0 }))),
+  shown: orElse(onOff(), true),
+  layer: selected("type", { relu: object({ type: choice("relu") }, "rejected"), none: object({}) }),
+});
+const good = { sizes: [1], padding: "same", rates: { a: 0.5 }, shown: false, layer: { type: "relu" } };
+
+test("returns the fields that are named, and fills in what is optional", () => {
+  expect(fitting(schema, { ...good, other: 1 }, "f")).toEqual(good);
+  const { rates: _, shown: __, ...least } = { ...good, padding: [0, 2] };
+  expect(check(schema, least)).toEqual({ value: { ...least, shown: true } });
+});
+
+test.each([
+  [5, "f: this value is not allowed; received 5; expected an object."],
+  [[], "f: this value is not allowed; expected an object."],
+  [
+    { ...good, sizes: [1, 9] },
+    "f, field sizes.1: this value is not allowed; received 9; expected a whole number from 1 to 5.",
+  ],
+  [{ ...good, sizes: [1, 2, 3, 4] }, "f, field sizes: this value is not allowed; expected a list of 0 to 3 values."],
+  [
+    { ...good, sizes: "x" },
+    'f, field sizes: this value is not allowed; received "x"; expected a list of 0 to 3 values.',
+  ],
+  [{ ...good, sizes: undefined }, "f, field sizes: it is missing; expected a list of 0 to 3 values."],
+  [
+    { ...good, padding: "full" },
+    'f, field padding: this value is not allowed; received "full"; expected one of valid, same, or a list of 2 values.',
+  ],
+  [
+    { ...good, rates: { a: 1, b: 0 } },
+    "f, field rates.b: this value is not allowed; received 0; expected a number above 0.",
+  ],
+  [{ ...good, shown: 1 }, "f, field shown: this value is not allowed; received 1; expected true or false."],
+  [
+    { ...good, layer: { type: "elu" } },
+    'f, field layer.type: this value is not allowed; received "elu"; expected one of relu, none.',
+  ],
+  [
+    { ...good, layer: { type: "constructor" } },
+    'f, field layer.type: this value is not allowed; received "constructor"; expected one of relu, none.',
+  ],
+  [
+    { ...good, layer: { type: "relu", alpha: 1 } },
+    "f, field layer.alpha: this value is not allowed; received 1; expected one of the fields type.",
+  ],
+])("names the first field that does not fit: %j", (value, message) => {
+  expect(() => fitting(schema, value, "f")).toThrow(FormatError);
+  expect(() => fitting(schema, value, "f")).toThrow(message);
+});
+
+test("a field of a prototype's name is data", () => {
+  const stored = JSON.parse('{"__proto__": 1, "constructor": 2}');
+  expect(Object.entries(fitting(record(number()), stored, "f"))).toEqual([
+    ["__proto__", 1],
+    ["constructor", 2],
+  ]);
+});
