@@ -120,7 +120,8 @@ describe("files", () => {
 });
 
 it("integrated gradients report how far they are from complete", async () => {
-  const of = (samples: string) => explain(at("photos", "a.png"), "--method", "integrated-gradients", "--samples", samples);
+  const of = (samples: string) =>
+    explain(at("photos", "a.png"), "--method", "integrated-gradients", "--samples", samples);
   const note = "note: integrated-gradients: a map adds up to the change of the logit only within ";
   expect((await of("2")).stderr).toMatch(new RegExp(`^${note}\\d+\\.\\d %; increase --samples\n$`));
   expect((await of("256")).stderr).toBe("");

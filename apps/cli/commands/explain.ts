@@ -178,7 +178,10 @@ function reportIncompleteness(found: readonly Found[], io: CliIo): void {
   const worst = Math.max(0, ...errors);
   if (worst <= mostIncompleteness) return;
   const share = formatPercent(worst).replaceAll("\u00a0", " ");
-  reportNotes([`integrated-gradients: a map adds up to the change of the logit only within ${share}; increase --samples`], io);
+  reportNotes(
+    [`integrated-gradients: a map adds up to the change of the logit only within ${share}; increase --samples`],
+    io,
+  );
 }
 
 /** The flags about the model. */
