@@ -3,8 +3,7 @@ import type { Device } from "../base/platform.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { OpGraph } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
-import type { ProgramWeightsType } from "../graph/program.ts";
-import { toEngineLayout, toEngineWeights, type Weights } from "../graph/weights.ts";
+import { type StoredType, toEngineLayout, toEngineWeights, type Weights } from "../graph/weights.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { foldBatchNorm, foldStructure } from "./fold-batch-norm.ts";
 import { lower } from "./lower.ts";
@@ -50,10 +49,10 @@ export interface CompileGraphOptions
     Pick<OnnxOptions, "name" | "metadata" | "resize" | "dynamicBatch"> {
   readonly form: CompileForm;
   /**
-   * Storage type of kernels; the engine computes in float32. `float16` rounds them to about 3 digits, `int8` (programs only) to
-   * 255 steps for each filter. Default `float32`.
+   * Storage type of kernels; the engine computes in float32. `float16` rounds them to about 3 digits, `int8` (programs and the form
+   * `exact`) to 255 steps for each filter. Default `float32`.
    */
-  readonly storedAs?: ProgramWeightsType | undefined;
+  readonly storedAs?: StoredType | undefined;
   /** Of the form `int8`, which needs it: limits of the activations, and the layers that stay float32. */
   readonly quantization?: Quantization | undefined;
 }
@@ -99,7 +98,7 @@ export function compileGraph(
     const { graph: runnable, weights: stored } = foldBatchNorm(graph, weights);
     return toProgram(runnable, stored, { name: others.name, storedAs });
   }
-  if (storedAs === "int8") {
+  if (storedAs === "int8" && form !== "exact") {
     const where = `form "${form}"`;
     throw new GraphError({ where, what: "its kernels cannot be stored as int8", expected: "float32 or float16" });
   }

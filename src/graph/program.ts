@@ -1,6 +1,7 @@
 import { FormatError } from "../base/errors.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { ElementType } from "./ops.ts";
+import type { StoredType } from "./weights.ts";
 
 /**
  * A network as the WebAssembly engine runs it: fused steps that compute one image, and the places of all numbers in one
@@ -27,14 +28,11 @@ export interface ProgramTensor {
   readonly address: number;
 }
 
-/** Element type of stored weights; all are float32 in memory. */
-export type ProgramWeightsType = "float32" | "float16" | "int8";
-
 /** Weights in the order of the memory. */
 export interface ProgramWeights {
   readonly address: number;
   readonly count: number;
-  readonly type: ProgramWeightsType;
+  readonly type: StoredType;
   /** Start in the data, a multiple of 4; for int8 the scales, 8 float32 for each panel, come first. */
   readonly start: number;
   /** Of int8: numbers to a panel of 8 columns. */

@@ -4,6 +4,12 @@ import { type FloatTensor, transpose } from "../tensor/tensor.ts";
 import type { WeightRole, WeightSpec } from "./layer-weights.ts";
 import { type Network, networkWeights } from "./network.ts";
 
+/** Types in which files store kernels; all are float32 in memory. */
+export const storedTypes = ["float32", "float16", "int8"] as const;
+
+/** A type in which files store kernels. */
+export type StoredType = (typeof storedTypes)[number];
+
 /** The weights of a network by name (`layer/weight`), in Keras's layout. */
 export type Weights = ReadonlyMap<string, FloatTensor>;
 

@@ -1,7 +1,7 @@
 import { UsageError, WeightsError } from "../base/errors.ts";
 import type { MappingReport } from "../formats/map-weights.ts";
 import { inputShapeOf } from "../graph/network.ts";
-import type { Weights } from "../graph/weights.ts";
+import type { StoredType, Weights } from "../graph/weights.ts";
 import { type ModelToWrite, type TargetName, type Written, weightsTargets } from "../model/formats.ts";
 import { completeModel } from "../model/load-model.ts";
 import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
@@ -15,8 +15,11 @@ export interface ConvertOptions extends OpenAsOptions, PreprocessingOptions {
   readonly to: TargetName;
   /** Labels of the classes; default: those in the file, else their numbers. */
   readonly labels?: readonly string[] | undefined;
-  /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
-  readonly dtype?: "float32" | "float16" | undefined;
+  /**
+   * How kernels are stored, only in ONNX: `float16` halves the file and rounds to 3 digits, `int8` quarters it and rounds to 255 steps
+   * for each filter. Default `float32`.
+   */
+  readonly dtype?: StoredType | undefined;
   /** Rejects NaN and infinite weights, which otherwise are only noted. Default false. */
   readonly strict?: boolean | undefined;
   /** Date for formats that store one; default: now. */

@@ -5,7 +5,8 @@ import type { Session } from "../../src/base/platform.ts";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { OpConfig, OpGraph, Value } from "../../src/graph/ops.ts";
-import { decodeProgram, type ProgramWeightsType } from "../../src/graph/program.ts";
+import { decodeProgram } from "../../src/graph/program.ts";
+import type { StoredType } from "../../src/graph/weights.ts";
 import { startThread } from "../../src/runtime/node/wasm-threads.ts";
 import { createProgramSession, type ProgramSessionOptions } from "../../src/runtime/wasm/session.ts";
 import { fromHalf, toHalf } from "../../src/tensor/half.ts";
@@ -64,7 +65,7 @@ class SmallNetwork {
     this.build.output(name, isImage ? this.op({ kind: "transpose", permutation: [0, 2, 3, 1] }, value) : value);
   }
 
-  program(storedAs?: ProgramWeightsType): Uint8Array {
+  program(storedAs?: StoredType): Uint8Array {
     return compileGraph(this.build.finish(), this.weights, { form: "program", storedAs });
   }
 }

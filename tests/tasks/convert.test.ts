@@ -205,6 +205,62 @@ describe("float16", () => {
   });
 });
 
+describe("int8 weights", () => {
+  test("quarter a kernel, rounded for each filter, but depthwise ones to float16; and are read back", async () => {
+    const model = smallModel();
+    const bytes = encodeModel(model);
+    const { bytes: rounded } = await convertBytes(bytes, { to: "onnx", dtype: "int8" });
+    const back = decodeModel(rounded);
+    for (const [name, { data, shape }] of model.weights) {
+      const found = back.weights.get(name)!.data;
+      const filters = shape.at(-1)!;
+      const isRounded = name.endsWith("kernel") && !name.endsWith("depthwise_kernel");
+      const largest = new Float32Array(filters);
+      data.forEach((value, index) => {
+        largest[index % filters] = Math.max(largest[index % filters]!, Math.abs(value));
+      });
+      const tolerance = (index: number) => {
+        if (isRounded) return (largest[index % filters]! / 254) * 1.0001;
+        return name.endsWith("kernel") ? Math.abs(data[index]!) * 2 ** -11 + 2 ** -25 : 0;
+      };
+      const differences = data.filter((value, index) => Math.abs(value - found[index]!) > tolerance(index));
+      expect([name, differences.length]).toEqual([name, 0]);
+      if (isRounded && filters > 20) expect(new Set(found).size).toBeGreaterThan(100);
+    }
+    const half = await convertBytes(bytes, { to: "onnx", dtype: "float16" });
+    expect(rounded.length).toBeLessThan(half.bytes.length);
+    expect(Buffer.compare((await convertBytes(rounded, { to: "onnx", dtype: "int8" })).bytes, rounded)).toBe(0);
+  });
+
+  test("give the same answer in both engines, as the float32 file of the same weights", async () => {
+    const { bytes } = await convertBytes(encodeModel(smallModel()), { to: "onnx", dtype: "int8" });
+    const expanded = encodeModel(decodeModel(bytes));
+    const image = { width: 80, height: 71, data: new Uint8Array(71 * 80 * 3).map((_, index) => (index * 37) % 256) };
+    const answers = await Promise.all(
+      ([bytes, expanded] as const).flatMap((model) =>
+        (["cpu", "wasm"] as const).map(async (device) => {
+          await using classifier = await loadClassifier(model, { platform: nodePlatform, session: { device } });
+          return (await classifier.classify(image)).map(({ label, probability }) => [label, probability] as const);
+        }),
+      ),
+    );
+    const [stored, , plain] = answers;
+    expect(stored).toEqual(plain);
+    for (const answer of answers) {
+      expect(answer.map(([label]) => label)).toEqual(plain!.map(([label]) => label));
+      for (const [index, [, probability]] of answer.entries()) expect(probability).toBeCloseTo(plain![index]![1], 5);
+    }
+  });
+
+  test("cannot be NaN", async () => {
+    const model = smallModel();
+    model.weights.get("predictions/kernel")!.data[4] = Number.NaN;
+    await expect(convertBytes(encodeModel(model), { to: "onnx", dtype: "int8" })).rejects.toThrow(
+      'weight "predictions/kernel": a number is NaN or infinite, which no integer stands for; received NaN. Store float32.',
+    );
+  });
+});
+
 describe("timm's safetensors", () => {
   test.each([{}, { batchNormEpsilon: 1e-5, poolPadding: "symmetric" }] as const)(
     "give a model %o back",

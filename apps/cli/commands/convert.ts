@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import { printableLine } from "../../../src/base/printable.ts";
 import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
+import { type StoredType, storedTypes } from "../../../src/graph/weights.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
@@ -25,11 +26,14 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions
   readonly to?: TargetName;
   readonly labels?: string;
   readonly allowMissing?: string;
-  readonly dtype: "float32" | "float16";
+  readonly dtype: StoredType;
   readonly strict?: boolean;
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
+
+/** In names of files: the one of float16 is that which transformers.js looks for. */
+const suffixes = { float32: "", float16: "_fp16", int8: "_int8_weights" } as const;
 
 const targetNames = Object.keys(weightsTargets) as TargetName[];
 
@@ -37,7 +41,7 @@ export default function registerConvert(command: Command, io: CliIo): void {
   addHelp(command, {
     details:
       "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
-      ".safetensors (timm); in a folder, OUT is model.onnx, or model_fp16.onnx. IN is a file, a URL, or a name of xception " +
+      ".safetensors (timm); in a folder, OUT is model.onnx, model_fp16.onnx or model_int8_weights.onnx. IN is a file, a URL, or a name of xception " +
       "weights. Network flags load the weights into that network; without them the file's own network is kept.",
     examples: [
       "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
@@ -47,8 +51,8 @@ export default function registerConvert(command: Command, io: CliIo): void {
     .addOption(new Option("--to <kind>", "output format, whatever the extension of OUT").choices(targetNames))
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
     .addOption(
-      new Option("--dtype <type>", "data type of kernels in ONNX; float16 halves the file")
-        .choices(["float32", "float16"])
+      new Option("--dtype <type>", "data type of kernels in ONNX: float16 halves the file, int8 quarters it")
+        .choices(storedTypes)
         .default("float32"),
     )
     .option("--strict", "reject NaN and infinite weights")
@@ -56,8 +60,7 @@ export default function registerConvert(command: Command, io: CliIo): void {
   addNetworkOptions(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command)))).action(
     async (source: string, out: string, flags: ConvertFlags) => {
       const { extension } = weightsTargets[flags.to ?? "onnx"];
-      // Names that transformers.js looks for.
-      const target = await fileAt(out, `model${flags.dtype === "float16" ? "_fp16" : ""}${extension}`);
+      const target = await fileAt(out, `model${suffixes[flags.dtype]}${extension}`);
       const to = flags.to ?? targetFor(target);
       assertOverwrite("argument OUT", target, flags.overwrite);
       const { labels: labelFile, architecture, dtype, strict } = flags;

@@ -3,6 +3,7 @@ import type { Value } from "../../graph/ops.ts";
 import { toHalf } from "../../tensor/half.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { integerNames } from "../quantize/weights.ts";
 import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
 
 /** One attribute of an ONNX node, under the name of its field in the schema. */
@@ -128,6 +129,14 @@ export class OnnxEmitter {
     const stored = this.unusedName(`${name}${halfSuffix}`);
     this.#store(stored, shape, elementTypeNumbers.float16, toHalf(data));
     this.node("Cast", [stored], [name], { to: { i: elementTypeNumbers.float32 } });
+  }
+
+  /** Stores a kernel as integers, from which an engine makes float32: one scale for each index of an axis. */
+  roundedKernel(name: string, integers: Tensor, scale: Tensor, axis: 0 | 1): void {
+    const names = integerNames(name, "int8");
+    this.tensor(names.integers, integers);
+    this.tensor(names.scale, scale);
+    this.node("DequantizeLinear", [names.integers, names.scale], [name], { axis: { i: axis } });
   }
 
   #once(hint: string, store: (name: string) => void): string {

@@ -2,9 +2,11 @@ import { GraphError, WeightsError } from "../../base/errors.ts";
 import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
 import { dependents } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
-import { sameShape } from "../../tensor/shape.ts";
+import type { StoredType } from "../../graph/weights.ts";
+import { sameShape, sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { imageInput } from "../lower.ts";
+import { integerKernel } from "../quantize/weights.ts";
 import { type BatchLimits, splitBatch } from "../split-batch.ts";
 import { separateStatistics } from "../training-batch-norm.ts";
 import { emitBlocked } from "./blocked.ts";
@@ -37,10 +39,11 @@ export interface OnnxOptions {
    */
   readonly plainWhereStored?: boolean;
   /**
-   * Storage type of kernels: `float16` halves the file and rounds them to about 3 digits; the engine still computes in
-   * float32. Vectors (statistics, biases) stay float32. Default `float32`.
+   * Storage type of kernels: `float16` halves the file and rounds them to about 3 digits; `int8` quarters it and rounds them to 255
+   * steps for each filter, depthwise ones to float16. The engine still computes in float32. Vectors (statistics, biases) stay
+   * float32. Default `float32`.
    */
-  readonly storedAs?: "float32" | "float16" | undefined;
+  readonly storedAs?: StoredType | undefined;
   /**
    * Finds the maxima by comparison in the gradient of max pooling: for engines whose pooling does not return their
    * indices.
@@ -72,7 +75,7 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   for (const parameter of graph.parameters) {
     const tensor = weights.get(parameter.name);
     if (!tensor) fed.push(parameter);
-    else storeWeight(emit, parameter, tensor, storedAs === "float16" && tensor.shape.length > 1);
+    else storeWeight(emit, parameter, tensor, tensor.shape.length > 1 ? storedAs : undefined);
   }
 
   const images = graph.inputs.find(({ name }) => name === imageInput);
@@ -118,22 +121,31 @@ function onnxNames(graph: OpGraph): (value: Value) => string {
   return (value) => published.get(value) ?? (graph.outputs.has(value.name) ? `${value.name}~inner` : value.name);
 }
 
-function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: Tensor, asHalf: boolean): void {
-  if (!sameShape(parameter.shape, tensor.shape)) {
+/** Filters of fewer numbers are rounded to float16 instead of int8: depthwise kernels, which are small and sensitive. */
+const smallestFilter = 16;
+
+function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: Tensor, type: StoredType = "float32"): void {
+  const { name, shape } = parameter;
+  if (!sameShape(shape, tensor.shape)) {
     throw new GraphError({
-      where: `parameter "${parameter.name}"`,
+      where: `parameter "${name}"`,
       what: "the stored weight has another shape",
       received: tensor.shape,
-      expected: `${parameter.shape}`,
+      expected: `${shape}`,
     });
   }
-  if (asHalf && tensor.type === "float32") storeHalves(emit, parameter, tensor as FloatTensor);
-  else emit.tensor(parameter.name, tensor);
-}
-
-function storeHalves(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor): void {
-  assertFits(parameter, tensor);
-  emit.halves(parameter.name, tensor.shape, tensor.data);
+  const kernel = tensor as FloatTensor;
+  // A convolution's filters are along the first axis, those of a dense layer along the second.
+  const axis = shape.length === 2 ? 1 : 0;
+  if (type === "float32" || tensor.type !== "float32") {
+    emit.tensor(name, tensor);
+  } else if (type === "int8" && sizeOf(shape) >= smallestFilter * shape[axis]!) {
+    const { integers, scale } = integerKernel(name, kernel, axis, 127);
+    emit.roundedKernel(name, integers, scale, axis);
+  } else {
+    assertFits(parameter, kernel);
+    emit.halves(name, shape, kernel.data);
+  }
 }
 
 function assertFits(parameter: Value, tensor: FloatTensor): void {

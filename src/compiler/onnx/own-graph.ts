@@ -1,8 +1,10 @@
 import { encodeMessage } from "../../base/protobuf.ts";
+import { integerNames } from "../quantize/weights.ts";
 import { halfSuffix, OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
 import { withoutImageResize } from "./images.ts";
-import { elementTypeNumbers, modelProto } from "./schema.ts";
+import { readOnnx } from "./reader.ts";
+import { modelProto } from "./schema.ts";
 
 /** The graph that a file of this package should have, and what of it comes from the file. */
 export interface ExpectedGraph {
@@ -22,23 +24,34 @@ export function ownGraph(bytes: Uint8Array, { written, images, size }: ExpectedG
   const { graph: expected } = decodeWhole(written);
   const fed = expected.input.map(({ name }: { readonly name: string }) => name);
   const weights = new Set(fed.filter((name) => name !== images));
-  const fullName = (name: string) => (name.endsWith(halfSuffix) ? name.slice(0, -halfSuffix.length) : name);
-  const isWeight = ({ name }: { readonly name: string }) => weights.has(fullName(name));
-  const isCast = ({ input: [from = ""] }: Node) => from.endsWith(halfSuffix) && isWeight({ name: from });
-  const own = given.initializer.filter(isWeight);
-  const others = [given.node.filter((node) => !isCast(node)), given.initializer.filter((tensor) => !isWeight(tensor))];
-  if (new Set(own.map(({ name }) => fullName(name))).size !== own.length || own.length !== weights.size) return;
+  const storedNames = new Map(
+    [...weights].flatMap((name) => {
+      const { integers, scale } = integerNames(name, "int8");
+      return [name, `${name}${halfSuffix}`, integers, scale].map((stored) => [stored, name] as const);
+    }),
+  );
+  const isExpansion = ({ input: [from = ""], output: [to = ""] }: Node) => from !== to && storedNames.get(from) === to;
+  const isWeight = ({ name }: { readonly name: string }) => storedNames.has(name);
+  const others = [
+    given.node.filter((node) => !isExpansion(node)),
+    given.initializer.filter((tensor) => !isWeight(tensor)),
+  ];
   if (JSON.stringify(others) !== JSON.stringify([expected.node, expected.initializer])) return;
+  const own = given.initializer.filter(({ name }) => weights.has(name));
+  // Each other weight is rounded, and expanded by one node.
+  const expanded = given.node.filter(isExpansion).map(({ output: [name] }) => name!);
+  const names = [...own.map(({ name }) => name), ...expanded];
+  if (names.length !== weights.size || new Set(names).size !== weights.size) return;
+  const { tensors } = readOnnx(bytes, "model");
+  if (!expanded.every((name) => tensors.has(name))) return;
 
   const file = decodeWhole(withoutImageResize(written, images, size));
-  const halves = own.filter(({ name }) => name.endsWith(halfSuffix));
   const emit = new OnnxEmitter();
-  for (const { name } of halves) emit.node("Cast", [name], [fullName(name)], { to: { i: elementTypeNumbers.float32 } });
+  for (const name of expanded) emit.tensor(name, tensors.get(name)!.read());
   const graph = {
     ...file.graph,
     input: file.graph.input.filter(({ name }) => name === images),
-    initializer: [...file.graph.initializer, ...own.map(stored)],
-    node: [...emit.nodes, ...file.graph.node],
+    initializer: [...file.graph.initializer, ...own.map(stored), ...emit.initializers],
   };
   return encodeMessage(modelProto, { ...file, graph });
 }

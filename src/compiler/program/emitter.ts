@@ -4,8 +4,8 @@ import {
   type ProgramStep,
   type ProgramTensor,
   type ProgramWeights,
-  type ProgramWeightsType,
 } from "../../graph/program.ts";
+import type { StoredType } from "../../graph/weights.ts";
 import { aligned, type Buffer, planMemory } from "./memory-plan.ts";
 import { type StoredWeights, storeWeight } from "./weights.ts";
 
@@ -39,10 +39,10 @@ const firstAddress = 64;
 export class ProgramEmitter {
   readonly #steps: OpenStep[] = [];
   readonly #weights: StoredWeights[] = [];
-  readonly #storedAs: ProgramWeightsType;
+  readonly #storedAs: StoredType;
   #depth = 0;
 
-  constructor(storedAs: ProgramWeightsType) {
+  constructor(storedAs: StoredType) {
     this.#storedAs = storedAs;
   }
 

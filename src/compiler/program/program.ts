@@ -8,7 +8,7 @@ import {
   readersOf,
   type Value,
 } from "../../graph/ops.ts";
-import type { ProgramWeightsType } from "../../graph/program.ts";
+import type { StoredType } from "../../graph/weights.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type OpenTensor, type Place, ProgramEmitter } from "./emitter.ts";
@@ -31,7 +31,7 @@ import { packDepthwise, packKernel, packMatrix, panelWidth } from "./weights.ts"
 export interface WasmProgramOptions {
   readonly name?: string | undefined;
   /** Storage type of kernels; the engine computes in float32. Default `float32`. */
-  readonly storedAs?: ProgramWeightsType | undefined;
+  readonly storedAs?: StoredType | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
-import { type ProgramWeights, type ProgramWeightsType, storedBytes } from "../../graph/program.ts";
+import { type ProgramWeights, storedBytes } from "../../graph/program.ts";
+import type { StoredType } from "../../graph/weights.ts";
 import { toHalf } from "../../tensor/half.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
@@ -59,7 +60,7 @@ export function packDepthwise({ shape, data }: FloatTensor): Float32Array {
  * Encodes weights.
  * @param panel numbers to a panel of a packed matrix; other weights are not rounded to int8 but to float16.
  */
-export function storeWeight(values: Float32Array, type: ProgramWeightsType, panel?: number): StoredWeights {
+export function storeWeight(values: Float32Array, type: StoredType, panel?: number): StoredWeights {
   const count = values.length;
   if (type === "float32") return { count, type, bytes: bytesOf(values) };
   if (type === "float16" || panel === undefined) return { count, type: "float16", bytes: bytesOf(toHalf(values)) };

@@ -30,8 +30,8 @@ export function integerWeights(
 ): ReadonlyMap<string, Tensor> {
   const stored = new Map<string, Tensor>(weights);
   for (const { kernel, axis, bias, inputScale } of kernels) {
-    for (const name of [kernel, bias]) if (name !== undefined) assertFinite(name, weights.get(name)!);
-    const { integers, scale } = integerKernel(weights.get(kernel)!, axis, 2 ** (bits - 1) - 1);
+    if (bias !== undefined) assertFinite(bias, weights.get(bias)!);
+    const { integers, scale } = integerKernel(kernel, weights.get(kernel)!, axis, 2 ** (bits - 1) - 1);
     const names = integerNames(kernel, "int8");
     stored.set(names.integers, integers).set(names.scale, scale).delete(kernel);
     if (bias === undefined) continue;
@@ -49,8 +49,15 @@ function assertFinite(name: string, { data }: FloatTensor): void {
   throw new WeightsError({ where: `weight "${name}"`, what, received: strange, remedy: "Store float32." });
 }
 
-/** @param largest integer that a filter's largest weight becomes. */
-function integerKernel(kernel: FloatTensor, axis: 0 | 1, largest: number) {
+/**
+ * Rounds a kernel to integers, each filter with a scale of its own.
+ * @param name of its parameter, for errors.
+ * @param axis of the filters.
+ * @param largest integer, that of a filter's largest weight.
+ * @throws {WeightsError} a weight is NaN or infinite.
+ */
+export function integerKernel(name: string, kernel: FloatTensor, axis: 0 | 1, largest: number) {
+  assertFinite(name, kernel);
   const { shape, data } = kernel;
   const filters = shape[axis]!;
   const inner = sizeOf(shape.slice(axis + 1));

@@ -24,13 +24,21 @@ export function hdf5Engine(): Promise<Hdf5Engine> {
 }
 
 async function start(instance: number): Promise<Hdf5Engine> {
-  // Modules are loaded once per address. Only the wrapper is reloaded; the compiled program stays in memory.
-  const h5wasm: H5wasm =
-    instance === 0 ? await import("h5wasm") : await import(`${import.meta.resolve("h5wasm")}?instance=${instance}`);
+  const h5wasm = await (instance === 0 ? import("h5wasm") : anotherInstance("h5wasm", instance));
   const engine = await h5wasm.ready;
   // By default it prints errors and continues with an invalid handle.
   engine.activate_throwing_error_handler();
   return { h5wasm, files: engine.FS };
+}
+
+/** Modules are loaded once per address. Only the wrapper is reloaded; the compiled program stays in memory. */
+async function anotherInstance(library: string, instance: number): Promise<H5wasm> {
+  try {
+    return await import(/* webpackIgnore: true */ `${import.meta.resolve(library)}?instance=${instance}`);
+  } catch {
+    // In a bundle there is no other one.
+    return import("h5wasm");
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ declare const Worker: new (url: URL, options: { type: "module"; name: string }) 
 export function startProgramThread(order: RunnerOrder): Promise<FollowingThread> {
   const worker = new Worker(new URL("./program-thread.js", import.meta.url), {
     type: "module",
-    name: "xception-ts thread",
+    name: "xception-ts-thread",
   });
   return new Promise((resolve, reject) => {
     worker.onmessage = () => resolve(worker);
