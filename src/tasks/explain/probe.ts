@@ -1,4 +1,11 @@
-import type { ImageSource, Platform, RgbImage, Session, SessionOptions } from "../../base/platform.ts";
+import {
+  deviceFor,
+  type ImageSource,
+  type Platform,
+  type RgbImage,
+  type Session,
+  type SessionOptions,
+} from "../../base/platform.ts";
 import {
   activationInput,
   type CompiledGradient,
@@ -141,7 +148,7 @@ export class Probe {
     // As few batches as possible, equally large.
     const rows = Math.ceil(images.length / Math.ceil(images.length / batchSize));
     // In blocks of channels the way back to the pixels takes half the time.
-    this.#blockSize ??= channelBlock(this.#platform, this.#options?.device);
+    this.#blockSize ??= channelBlock(this.#platform, deviceFor(this.#platform.engine, this.#options));
     const { compiled, session } = this.#gradientOf(this.pixels, rows, await this.#blockSize);
     const { shape } = images[0]!.values;
     const sum = floatTensor(shape);
