@@ -7,7 +7,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
-import { loadClassifier } from "../../src/node.ts";
+import { convert, loadClassifier } from "../../src/node.ts";
 import { capture } from "../cli/capture.ts";
 import { accessibilityProblems, browserMissing, launchBrowser, openWatched, type WatchedPage } from "./browser.ts";
 import { type Site, serveSite } from "./site.ts";
@@ -146,6 +146,50 @@ describe.skipIf(browserMissing)("Try", () => {
         return new Set(Array.from({ length: 500 }, (_, index) => data[4 * 97 * index])).size;
       });
       expect(colors).toBeGreaterThan(20);
+    });
+  });
+
+  test("opens the dropped files of a TensorFlow.js model", async () => {
+    await withView("try", async ({ page }) => {
+      const { bytes, beside } = await convert(model, { to: "tfjs" });
+      const files = [["model.json", bytes] as const, ...beside];
+      await page.evaluate(
+        (all) => {
+          const data = new DataTransfer();
+          for (const [name, content] of all) {
+            data.items.add(new File([Uint8Array.from(atob(content), (each) => each.charCodeAt(0))], name));
+          }
+          document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        },
+        // The model is not the first of its files.
+        files.map(([name, content]) => [name, Buffer.from(content).toString("base64")] as const).toReversed(),
+      );
+      await page.getByRole("heading", { name: "model.json", exact: true }).waitFor({ timeout: 60_000 });
+      await page.getByTitle("Cat").click();
+      const expected = await answersOfNode(join(emoji, "1f408.png"));
+      await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(expected);
+    });
+  });
+
+  test("classifies what the webcam shows, again and again, until it is stopped", async () => {
+    await withView("try", async ({ page }) => {
+      await page.getByRole("button", { name: "Webcam", exact: true }).click();
+      await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
+      const speed = page.locator(".speed");
+      const first = await page.evaluate(() => {
+        const changes: string[] = [];
+        new MutationObserver(() => changes.push(document.querySelector(".speed")!.textContent!)).observe(
+          document.querySelector(".speed")!,
+          { childList: true },
+        );
+        Object.assign(window, { changes });
+        return document.querySelector(".speed")!.textContent;
+      });
+      expect(first).toMatch(/^\d+ ms/);
+      await page.waitForFunction(() => (window as unknown as { changes: string[] }).changes.length > 2);
+      await page.getByRole("button", { name: "Stop the webcam" }).click();
+      await page.getByRole("button", { name: "Webcam", exact: true }).waitFor();
+      expect(await speed.textContent()).toMatch(/^\d+ ms/);
     });
   });
 
