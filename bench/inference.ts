@@ -1,7 +1,7 @@
 /**
  * How close is inference to the peak of the machine? One image of 299×299 in float32, against a product of two
  * 1024×1024 matrices through the same engine, in turn.
- * `npx tsx bench/inference.ts`; with `npm ci --prefix bench/tfjs` before it, TensorFlow.js takes part.
+ * `npx tsx bench/inference.ts`; with `npm ci --prefix bench/peers` before it, TensorFlow.js takes part.
  */
 import { existsSync } from "node:fs";
 import { toOnnx } from "../src/compiler/onnx/onnx.ts";
@@ -49,9 +49,9 @@ const rows = [
 ];
 
 let timesFaster: number | undefined;
-if (existsSync(new URL("./tfjs/node_modules", import.meta.url))) {
+if (existsSync(new URL("./peers/node_modules", import.meta.url))) {
   // A package of its own, which the project's compiler does not see.
-  const tfjsModule = new URL("./tfjs/xception.ts", import.meta.url).href;
+  const tfjsModule = new URL("./peers/tfjs.ts", import.meta.url).href;
   const { tfjsInference }: { tfjsInference: TfjsInference } = await import(tfjsModule);
   const tfjs = await tfjsInference(network);
   const both = await interleave({ ours: () => inference.run(images), tfjs: () => tfjs(pixels) }, 5, 2);

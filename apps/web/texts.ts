@@ -183,9 +183,10 @@ export const texts = {
     speed: "Speed",
     measure: "Measure",
     measuring: (run: number, runs: number) => `Image ${run} of ${runs}`,
+    measuringGpu: "Measuring the GPU…",
     milliseconds: (value: string) => `${value} ms`,
-    speedOf: (model: string, size: string, rate: number) =>
-      `for an image of ${size} with “${model}”: ${rate} images per second. Median, from pixels to answer.`,
+    speedOf: (model: string, size: string, rate: number, engine: string, threads: number) =>
+      `for an image of ${size} with “${model}”: ${rate} images per second, with ${engine} on ${threads} ${threads === 1 ? "thread" : "threads"}. Median, from pixels to answer.`,
     fidelity: "Same numbers as Keras",
     fidelityText:
       "Xception with 20.9 million weights from a formula, on an image from a formula, 71×71: what Keras computed for it is part of this page.",

@@ -20,6 +20,11 @@ export interface Engine {
   /** Default device of sessions. */
   readonly defaultDevice: Device;
   /**
+   * It chooses between devices by itself, and replaces one that fails: it takes models for its default device, and asks for them
+   * again (`SessionOptions.compileFor`). Default false.
+   */
+  readonly choosesDevice?: boolean;
+  /**
    * Loads an ONNX model.
    * @throws {RuntimeUnavailableError} the device is not available, or the engine rejects the model.
    */
@@ -159,8 +164,8 @@ export interface EngineReport {
 
 /** A loaded model, ready to run. Release it with `dispose()`. */
 export interface Session {
-  /** Set where an engine is chosen for the user: in browsers. */
-  readonly report?: EngineReport;
+  /** Set where an engine is chosen for the user: in browsers. It changes when a device is replaced. */
+  readonly report?: EngineReport | undefined;
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
   readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]> | undefined;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */
@@ -212,10 +217,30 @@ export interface DeviceStatus {
   readonly reason?: string;
 }
 
+/** What a model is compiled for. */
+export interface CompileTarget {
+  readonly device: Device;
+  /** Type of the numbers that it computes with; default `float32`. */
+  readonly precision?: "float32" | "float16" | undefined;
+}
+
+/** Returns the device that a network is compiled for before the engine gets it. */
+export function deviceFor(
+  { defaultDevice, choosesDevice = false }: Engine,
+  { device }: Pick<SessionOptions, "device"> = {},
+): Device {
+  return device === undefined || device === "fastest" || choosesDevice ? defaultDevice : device;
+}
+
 /** Options of a session. */
 export interface SessionOptions {
-  /** Default: the engine's `defaultDevice`. Operators that a device lacks run on the CPU. */
-  readonly device?: Device | undefined;
+  /**
+   * Default: the engine's `defaultDevice`. Operators that a device lacks run on the CPU. In browsers, `webgpu` is replaced by `wasm`
+   * where there is no GPU, or one that computes wrong values; `fastest` measures both.
+   */
+  readonly device?: Device | "fastest" | undefined;
+  /** Compiles the model for another device, for engines that choose one; added by the functions that load networks. */
+  readonly compileFor?: ((target: CompileTarget) => Uint8Array) | undefined;
   /** Threads inside one operator; default: one for each core. */
   readonly threads?: number | undefined;
   /** Lets the engine fold and fuse operators, and choose their layout; default true. */

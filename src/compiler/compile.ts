@@ -1,5 +1,5 @@
 import { GraphError } from "../base/errors.ts";
-import type { Device } from "../base/platform.ts";
+import type { CompileTarget, Device } from "../base/platform.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { OpGraph } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
@@ -53,6 +53,8 @@ export interface CompileGraphOptions
    * `exact`) to 255 steps for each filter. Default `float32`.
    */
   readonly storedAs?: StoredType | undefined;
+  /** Type of the numbers that the form `inference` computes with: `float16` is for GPUs. Default `float32`. */
+  readonly precision?: CompileTarget["precision"];
   /** Of the form `int8`, which needs it: limits of the activations, and the layers that stay float32. */
   readonly quantization?: Quantization | undefined;
 }
@@ -92,7 +94,16 @@ export function compile(network: Network, weights: Weights, options: CompileOpti
 export function compileGraph(
   graph: OpGraph,
   weights: ReadonlyMap<string, FloatTensor>,
-  { form, blockSize, isGpu = false, wholeBatches = false, storedAs, quantization, ...others }: CompileGraphOptions,
+  {
+    form,
+    blockSize,
+    isGpu = false,
+    wholeBatches = false,
+    storedAs,
+    precision,
+    quantization,
+    ...others
+  }: CompileGraphOptions,
 ): Uint8Array {
   if (form === "program") {
     const { graph: runnable, weights: stored } = foldBatchNorm(graph, weights);
@@ -118,7 +129,7 @@ export function compileGraph(
   if (form === "exact") return toOnnx(graph, { ...options, weights });
   const runnable = isGpu ? splitBatchNorm(graph) : graph;
   const folded = weights.size > 0 ? foldBatchNorm(runnable, weights) : { graph: runnable, weights };
-  if (form === "inference") return toOnnx(folded.graph, { ...options, weights: folded.weights, blockSize });
+  if (form === "inference") return toOnnx(folded.graph, { ...options, weights: folded.weights, blockSize, precision });
   return toOnnx(folded.graph, {
     ...options,
     weights: folded.weights,

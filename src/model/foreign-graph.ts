@@ -177,13 +177,16 @@ export async function createGraphSession(
   { images, preprocessing, where, session, answersOf }: GraphSessionOptions,
 ): Promise<Session> {
   const isolation = isolationOf(graph, where, images.size);
-  const network = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+  const compileFor = () => graph;
+  const network = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
   const scoresOf = ({ [images.output]: answer }: Tensors) => {
     const scores = probabilitiesOf(images, answer as FloatTensor, where);
     return { [images.output]: floatTensor([1, scores.length], scores) };
   };
   return {
-    ...(network.report && { report: network.report }),
+    get report() {
+      return network.report;
+    },
     // One image at a time: many exporters fix the batch at 1.
     run: async ({ [imageInput]: batch }, run) => {
       const { shape, data } = batch as Tensor<"uint8">;

@@ -51,7 +51,9 @@ export function rejectedBy(where: string) {
 /** Adds the file to the engine's errors while running it. */
 export function withFileName(session: Session, where: string): Session {
   return {
-    ...(session.report && { report: session.report }),
+    get report() {
+      return session.report;
+    },
     run: (feeds, options) => session.run(feeds, options).catch(rejectedBy(where)),
     endProfiling: () => session.endProfiling(),
     dispose: () => session.dispose(),

@@ -1,5 +1,14 @@
 import { FormatError, UsageError, WeightsError } from "../base/errors.ts";
-import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
+import {
+  type CompileTarget,
+  deviceFor,
+  type Engine,
+  type Platform,
+  type Session,
+  type SessionOptions,
+  type Source,
+  type SourceReader,
+} from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
 import { compile, compileGraph, inferenceForm } from "../compiler/compile.ts";
 import { imageInput, lower } from "../compiler/lower.ts";
@@ -91,7 +100,7 @@ export async function createClassifierSession(
   const { engine } = platform;
   const opened = await weightsSource(source, platform, options);
   const { where } = opened;
-  const device = session?.device ?? engine.defaultDevice;
+  const device = deviceFor(engine, session);
   const isOwn = isModelFile(opened, options);
   const described = isOwn && device !== "wasm" ? describeModel(opened.bytes, nameOfSource(source)) : undefined;
   // Only CPUs multiply integers.
@@ -108,12 +117,16 @@ export async function createClassifierSession(
     ? { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] }
     : await classifierFrom(opened, options);
   const { preprocessing, quantization } = model;
-  const form = inferenceForm(device, quantization);
-  // `exact` as in a model file, so that converting a model does not change its predictions.
-  const written = form === "inference" ? "exact" : form;
-  const graph = compile(model.network, model.weights, { form: written, preprocessing, quantization });
+  const compileFor = (target: CompileTarget) => {
+    const form = inferenceForm(target.device, quantization);
+    // `exact` as in a model file, so that converting a model does not change its predictions.
+    const written = form === "inference" && !engine.choosesDevice ? "exact" : form;
+    const { precision } = target;
+    return compile(model.network, model.weights, { form: written, precision, preprocessing, quantization });
+  };
+  const graph = compileFor({ device });
   const isolation = networkIsolation(model.network, graph, where);
-  const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+  const inEngine = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
   return { ...model, session: withFileName(inEngine, where) };
 }
 

@@ -1,6 +1,16 @@
 import { AbortedError, FormatError, UsageError, WeightsError, XceptionError } from "../base/errors.ts";
 import { assertOption, wholeNumber } from "../base/kinds.ts";
-import type { Engine, ImageSource, Platform, RgbImage, Session, SessionOptions, Tensors } from "../base/platform.ts";
+import {
+  type CompileTarget,
+  deviceFor,
+  type Engine,
+  type ImageSource,
+  type Platform,
+  type RgbImage,
+  type Session,
+  type SessionOptions,
+  type Tensors,
+} from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
 import { compile, inferenceForm } from "../compiler/compile.ts";
@@ -274,11 +284,14 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
   return async ({ network, outputs }) => {
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
-    const form = inferenceForm(options?.device ?? engine.defaultDevice, quantization);
-    const compiled = compile(network, own, { form, preprocessing, quantization, outputs: [...new Set(outputs)] });
+    const compileFor = ({ device, precision }: CompileTarget) => {
+      const form = inferenceForm(device, quantization);
+      return compile(network, own, { form, precision, preprocessing, quantization, outputs: [...new Set(outputs)] });
+    };
+    const compiled = compileFor({ device: deviceFor(engine, options) });
     const where = `network "${network.name}"`;
     const isolation = networkIsolation(network, compiled, where);
-    return withFileName(await engine.createSession(compiled, { ...options, isolation }), where);
+    return withFileName(await engine.createSession(compiled, { ...options, isolation, compileFor }), where);
   };
 }
 

@@ -49,7 +49,7 @@ const types: Readonly<Record<string, string>> = {
 };
 
 /** Starts a browser on this machine alone. */
-export async function startBrowserTest(): Promise<BrowserTest> {
+export async function startBrowserTest(flags: readonly string[] = []): Promise<BrowserTest> {
   const files = new Map<string, Uint8Array | string>(pageFiles);
   for (const { name, contents } of (await bundleLibrary()).files) files.set(`/library/${name}`, contents);
   const requests: string[] = [];
@@ -68,7 +68,7 @@ export async function startBrowserTest(): Promise<BrowserTest> {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const browser: Browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+  const browser: Browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", ...flags] });
   return {
     url,
     requests,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RuntimeUnavailableError } from "../../src/base/errors.ts";
 import type { Platform } from "../../src/base/platform.ts";
+import { compile } from "../../src/compiler/compile.ts";
 import { blockProbe, readBlockSize } from "../../src/compiler/onnx/blocked.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
@@ -8,6 +9,7 @@ import { createSession } from "../../src/runtime/node/engine.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { channelBlock } from "../../src/train/step/step-program.ts";
+import { smallModel } from "../model/small-model.ts";
 import { ModelProto } from "../oracles/onnx-proto.ts";
 
 function doubling() {
@@ -36,6 +38,38 @@ describe("toOnnx", () => {
     const { y } = await session.run({ x: floatTensor([3, 2], Float32Array.of(1, 2, 3, 4, 5, 6)) });
     await session.dispose();
     expect(y).toEqual(floatTensor([3, 2], Float32Array.of(2, -2, 6, -4, 10, -6)));
+  });
+
+  it("computes with half precision on request, between inputs and outputs in single precision", async () => {
+    // 1/3 is 0.333251953125 in binary16, and the largest number there 65504.
+    const factor = floatTensor([2], Float32Array.of(1 / 3, 70_000));
+    const bytes = toOnnx(doubling(), { weights: new Map([["factor", factor]]), precision: "float16" });
+    const session = await createSession(bytes);
+    const { y } = await session.run({ x: floatTensor([1, 2], Float32Array.of(1, 1)) });
+    await session.dispose();
+    expect(y).toEqual(floatTensor([1, 2], Float32Array.of(0.333251953125, Number.POSITIVE_INFINITY)));
+    const { graph } = ModelProto.toObject(ModelProto.decode(bytes)) as { graph: { node: { op_type: string }[] } };
+    expect(graph.node.map(({ op_type }) => op_type)).toEqual(["Cast", "Mul", "Cast"]);
+  });
+
+  it("computes a network with half precision to about three digits", async () => {
+    const { network, weights, preprocessing } = smallModel();
+    const images = {
+      type: "uint8",
+      shape: [1, 71, 80, 3],
+      data: new Uint8Array(71 * 80 * 3).map((_, at) => at % 253),
+    } as const;
+    const [single, half] = await Promise.all(
+      (["float32", "float16"] as const).map(async (precision) => {
+        const session = await createSession(compile(network, weights, { form: "inference", precision, preprocessing }));
+        const { [network.output]: output } = await session.run({ images });
+        await session.dispose();
+        return output!.data as Float32Array;
+      }),
+    );
+    const difference = Math.max(...single!.map((value, index) => Math.abs(value - half![index]!)));
+    expect(difference).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(0.01);
   });
 
   it("says what it is: producer, operator sets, metadata", () => {

@@ -2,12 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { lower } from "../../src/compiler/lower.ts";
-import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import { compile } from "../../src/compiler/compile.ts";
 import type { Weights } from "../../src/graph/initialize.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights } from "../../src/graph/network.ts";
 import { syntheticImages } from "../../src/graph/synthetic.ts";
-import { toEngineWeights } from "../../src/graph/weights.ts";
 import { loadWeights, openModel } from "../../src/model/open-weights.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
@@ -19,13 +17,15 @@ const trainedGolden = join(root, "../shared/golden/mini-xception.json");
 /** Keras and ONNX Runtime both add up in single precision, each in its own order. */
 const tolerance = 1e-4;
 
-/** What the network says about the images of the formula, through ONNX Runtime. */
-async function probabilities(network: Network, weights: Weights, batch: number): Promise<number[][]> {
+/** The network's probabilities for synthetic images, through ONNX Runtime or, as a program, our WebAssembly engine. */
+async function probabilities(
+  network: Network,
+  weights: Weights,
+  batch: number,
+  form: "exact" | "program" = "exact",
+): Promise<number[][]> {
   const shape = inputShapeOf(network) as readonly [number, number, number];
-  const { graph } = lower(network, { mode: "inference", batchSize: batch });
-  const session = await nodePlatform.engine.createSession(
-    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
-  );
+  const session = await nodePlatform.engine.createSession(compile(network, weights, { form }));
   const { data } = (await session.run({ images: syntheticImages(batch, shape) }))[network.output] as FloatTensor;
   await session.dispose();
   const classes = data.length / batch;
@@ -69,8 +69,10 @@ describe.skipIf(!existsSync(trained) || !existsSync(trainedGolden))(
       expect(inputShapeOf(network)).toEqual(expected.input_shape);
       expect(network.layers).toHaveLength(expected.layers);
       expect(countParameters(networkWeights(network)).total).toBe(expected.params);
-      const actual = await probabilities(network, weights, expected.probabilities.length);
-      expect(largestDifference(actual, expected.probabilities)).toBeLessThan(tolerance);
+      for (const form of ["exact", "program"] as const) {
+        const actual = await probabilities(network, weights, expected.probabilities.length, form);
+        expect(largestDifference(actual, expected.probabilities), form).toBeLessThan(tolerance);
+      }
     });
   },
 );

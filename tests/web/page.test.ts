@@ -392,6 +392,20 @@ describe.skipIf(browserMissing)("Prove", () => {
     });
   });
 
+  test("measures the speed of the model in use, and names the engine", async () => {
+    await using classifier = await loadClassifier(model);
+    const { width, height } = classifier.inputSize;
+    await withView("check", async ({ page }) => {
+      await page.getByRole("button", { name: "Measure" }).click();
+      const image = `for an image of ${width}×${height} with “Emoji demo”`;
+      const text = new RegExp(
+        `^${image}: \\d+ images per second, with xception-ts, (relaxed|plain) SIMD on \\d+ threads?\\.`,
+      );
+      await page.getByText(text).waitFor();
+      expect(await page.locator(".big").first().textContent()).toMatch(/^\d+(\.\d)? ms$/);
+    });
+  });
+
   test("says how to get threads on a host without isolation", async () => {
     const plain = await serveSite({ isolated: false });
     const { page, problems } = await openWatched(browser, `${plain.address}#check`);

@@ -1,3 +1,4 @@
+import { adapterName, findAdapter } from "../../../src/runtime/web/gpu.ts";
 import { simd } from "./simd.ts";
 
 /** What this browser has for the engines. */
@@ -13,26 +14,15 @@ export interface Capabilities {
   readonly half: boolean;
 }
 
-/** The part of WebGPU that is used here, which TypeScript's DOM lacks. */
-interface Gpu {
-  requestAdapter(): Promise<{
-    readonly info: { readonly vendor: string; readonly architecture: string; readonly description: string };
-    readonly features: ReadonlySet<string>;
-  } | null>;
-}
-
 /** Finds out what this browser has. */
 export async function detectCapabilities(): Promise<Capabilities> {
-  const { gpu } = navigator as unknown as { readonly gpu?: Gpu };
-  const adapter = await gpu?.requestAdapter().catch(() => null);
-  const { vendor = "", architecture = "", description = "" } = adapter?.info ?? {};
+  const found = await findAdapter();
+  const adapter = typeof found === "string" ? undefined : found;
   return {
     vectors: simd(),
     threads: navigator.hardwareConcurrency,
     isolated: crossOriginIsolated,
-    gpu: adapter
-      ? description || [vendor, architecture].filter((part) => part !== "").join(" ") || "WebGPU"
-      : undefined,
+    gpu: adapter && adapterName(adapter),
     half: adapter?.features.has("shader-f16") ?? false,
   };
 }

@@ -2,6 +2,7 @@ import type { Verification } from "../../../src/tasks/verify/verify.ts";
 import golden from "../../../tests/golden/xception-paper-71x71-10.json?raw";
 import { h } from "../dom.ts";
 import { runJob } from "../jobs.ts";
+import { verbs } from "../library.ts";
 import { currentModel, useAnyModel } from "../models.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -17,6 +18,8 @@ export class CheckView extends HTMLElement {
   readonly #capabilities: Capabilities;
   readonly #speed = h("p", { class: "big", ariaLive: "polite" });
   readonly #speedText = h("p", { class: "muted status below" });
+  /** Only where there is a GPU. */
+  readonly #gpuText = h("p", { class: "muted status below" });
   readonly #difference = h("p", { class: "big", ariaLive: "polite" });
   readonly #differenceText = h("p", { class: "muted status below" });
   readonly #taps = h("table", { class: "taps" });
@@ -38,6 +41,7 @@ export class CheckView extends HTMLElement {
       compare.disabled = true;
       void attempt(() => this.#compare()).then(() => Object.assign(compare, { disabled: false }));
     });
+    const gpuPart = this.#capabilities.gpu === undefined ? [] : [this.#gpuText];
     this.append(
       h("h1", {}, words.title),
       h("p", { class: "lead" }, words.lead),
@@ -48,7 +52,7 @@ export class CheckView extends HTMLElement {
         h(
           "div",
           { class: "stacked" },
-          h("section", { class: "card" }, h("h2", {}, words.speed), this.#speed, this.#speedText, measure),
+          h("section", { class: "card" }, h("h2", {}, words.speed), this.#speed, this.#speedText, ...gpuPart, measure),
           h(
             "section",
             { class: "card" },
@@ -67,7 +71,7 @@ export class CheckView extends HTMLElement {
   /** Classifies a gray image some times; each time counts everything from pixels to answer. */
   async #measure(): Promise<void> {
     await useAnyModel();
-    const { classifier, title } = currentModel.value!;
+    const { classifier, title, source } = currentModel.value!;
     const { width, height } = classifier.inputSize;
     const image = { width, height, data: new Uint8Array(3 * width * height).fill(128) };
     const times: number[] = [];
@@ -79,7 +83,13 @@ export class CheckView extends HTMLElement {
     }
     const median = times.sort((a, b) => a - b)[timedImages / 2]!;
     this.#speed.textContent = words.milliseconds(median.toFixed(median < 10 ? 1 : 0));
-    this.#speedText.textContent = words.speedOf(title, `${width}×${height}`, Math.round(1000 / median));
+    const { name, threads } = classifier.engine!;
+    this.#speedText.textContent = words.speedOf(title, `${width}×${height}`, Math.round(1000 / median), name, threads);
+    if (this.#capabilities.gpu === undefined) return;
+    this.#gpuText.textContent = words.measuringGpu;
+    const fastest = await verbs.loadClassifier(source, { session: { device: "fastest" } });
+    this.#gpuText.textContent = fastest.engine!.reasons.join(" ");
+    await fastest.dispose();
   }
 
   async #compare(): Promise<void> {

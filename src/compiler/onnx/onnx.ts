@@ -1,4 +1,5 @@
 import { GraphError, WeightsError } from "../../base/errors.ts";
+import type { CompileTarget } from "../../base/platform.ts";
 import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
 import { dependents } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
@@ -12,6 +13,7 @@ import { separateStatistics } from "../training-batch-norm.ts";
 import { emitBlocked } from "./blocked.ts";
 import { BlockedTools, fitsBlocks } from "./blocked-tools.ts";
 import { encodeOnnx, OnnxEmitter } from "./emitter.ts";
+import { computeInHalf } from "./half.ts";
 import { emitImageResize } from "./images.ts";
 import { emitComparedMaxima, emitRules } from "./rules.ts";
 
@@ -44,6 +46,8 @@ export interface OnnxOptions {
    * float32. Default `float32`.
    */
   readonly storedAs?: StoredType | undefined;
+  /** Type of the numbers that the graph computes with, see {@link computeInHalf}; inputs and outputs stay. Default `float32`. */
+  readonly precision?: CompileTarget["precision"];
   /**
    * Finds the maxima by comparison in the gradient of max pooling: for engines whose pooling does not return their
    * indices.
@@ -98,6 +102,7 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
     if (source !== name) emit.node("Identity", [source], [name]);
     return { ...value, name };
   });
+  if (options.precision === "float16") computeInHalf(emit, fed, outputs);
   const openAxes = new Map<string, readonly string[]>();
   if (dynamicBatch) for (const { name } of [...graph.inputs, ...outputs]) openAxes.set(name, ["N"]);
   if (sized !== undefined) openAxes.set(imageInput, ["N", "H", "W"]);

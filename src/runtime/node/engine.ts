@@ -62,9 +62,16 @@ export const defaultDevice: Device = "cpu";
  * the engine's own.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { isolation, ...others } = options;
+  const { isolation, compileFor: _, ...others } = options;
   if (isolation) return (await import("./isolated-session.ts")).createIsolatedSession(model, others, isolation);
   const { device = defaultDevice } = options;
+  if (device === "fastest") {
+    throw new RuntimeUnavailableError({
+      where: `device "${device}"`,
+      what: "devices are only compared in browsers",
+      expected: "a device that `xception doctor` finds",
+    });
+  }
   if (isProgram(model)) return createProgramSession(model, options);
   if (device === "wasm") return createWasmSession(model, options);
   const engine = await loadEngine();

@@ -103,10 +103,9 @@ export class ProgramSession implements Session {
     this.#events = events;
   }
 
-  /** Name and shape of its input, if it is bytes, with N = 1. */
-  get imageInput(): { readonly name: string; readonly shape: readonly number[] } | undefined {
-    const { name, type, shape } = this.#program.input;
-    return type === "uint8" ? { name, shape } : undefined;
+  /** Its input, with N = 1. */
+  get imageInput(): Program["input"] {
+    return this.#program.input;
   }
 
   async run(feeds: Tensors): Promise<Tensors> {

@@ -1,7 +1,7 @@
 import type { DeviceStatus, Engine, Session, SessionOptions } from "../../base/platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { ProgramSession } from "../wasm/session.ts";
-import type { WebSession } from "./session.ts";
+import type { OnnxSession } from "./onnx-session.ts";
 
 /** Options of the engines in a browser. */
 export interface WebEngineOptions {
@@ -16,22 +16,30 @@ export interface WebEngineOptions {
 export function webEngine(options: WebEngineOptions = {}): Engine {
   return {
     defaultDevice: "wasm",
+    choosesDevice: true,
     createSession: (model, session) => createSession(model, session, options),
     listDevices,
   };
 }
 
-/** Runs programs in our own engine, and ONNX models in ONNX Runtime's. */
 async function createSession(
   model: Uint8Array,
-  options: SessionOptions | undefined,
+  options: SessionOptions = {},
   { onnxruntime }: WebEngineOptions,
 ): Promise<Session> {
-  const { threads = availableThreads() } = options ?? {};
+  const { device, ...others } = options;
+  if (device !== "webgpu" && device !== "fastest") return wasmSession(model, options, onnxruntime);
+  const { chooseSession } = await import("./gpu-choice.ts");
+  return chooseSession(model, options, (bytes) => wasmSession(bytes, others, onnxruntime), onnxruntime);
+}
+
+/** Runs programs in our own engine, and ONNX models in ONNX Runtime's. */
+async function wasmSession(model: Uint8Array, options: SessionOptions, onnxruntime: string | undefined) {
+  const { threads = availableThreads() } = options;
   // Not on the page, whose worker runs the models.
   const { isProgram } = await import("../../graph/program.ts");
   const { name, session, failure } = isProgram(model)
-    ? await programSession(model, threads, options?.profile)
+    ? await programSession(model, threads, options.profile)
     : await onnxSession(model, { ...options, threads }, onnxruntime);
   session.report = {
     name,
@@ -67,9 +75,9 @@ async function onnxSession(model: Uint8Array, options: SessionOptions, onnxrunti
 }
 
 /** Milliseconds of the second run on one image: the first one includes preparations. */
-async function measuredRun(session: WebSession | ProgramSession): Promise<number | undefined> {
+async function measuredRun(session: OnnxSession | ProgramSession): Promise<number | undefined> {
   const input = session.imageInput;
-  if (input === undefined) return undefined;
+  if (input?.type !== "uint8") return undefined;
   const { name, shape } = input;
   const feeds = { [name]: { type: "uint8", shape, data: new Uint8Array(sizeOf(shape)) } } as const;
   await session.run(feeds);

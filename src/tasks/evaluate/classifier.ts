@@ -5,6 +5,7 @@ import type {
   ImageSource,
   Platform,
   RgbImage,
+  Session,
   SessionOptions,
   Source,
   Tensors,
@@ -41,8 +42,6 @@ export class Classifier {
   readonly labels: readonly string[];
   /** Assumptions about information missing from the file, in sentences. */
   readonly notes: readonly string[];
-  /** The engine that runs the network, where one is chosen for the user: in browsers. */
-  readonly engine: EngineReport | undefined;
   /** Size to which images are resized, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   /** Name of the network's output. */
@@ -50,6 +49,7 @@ export class Classifier {
   /** Where the model comes from, if its file states it. */
   readonly provenance: Provenance | undefined;
   readonly #predictor: Predictor;
+  readonly #session: Pick<Session, "report"> | undefined;
 
   constructor(
     {
@@ -59,16 +59,24 @@ export class Classifier {
       provenance,
     }: Pick<Model, "network" | "labels"> & Partial<Pick<LoadedModel, "notes" | "provenance">>,
     predictor: Predictor,
-    engine?: EngineReport,
+    session?: Pick<Session, "report">,
   ) {
     const [height, width] = imageSizeOf(network);
     this.labels = labels;
     this.notes = notes;
-    this.engine = engine;
     this.inputSize = { width, height };
     this.output = network.output;
     this.provenance = provenance;
     this.#predictor = predictor;
+    this.#session = session;
+  }
+
+  /**
+   * The engine that runs the network, where one is chosen for the user: in browsers. It changes when a GPU is lost and another engine
+   * takes its place.
+   */
+  get engine(): EngineReport | undefined {
+    return this.#session?.report;
   }
 
   /**
@@ -175,5 +183,5 @@ export async function loadClassifier(
   const { session, ...model } = await createClassifierSession(source, platform, options, settings);
   const predictor = new Predictor(model, platform, async () => session);
   await predictor.load();
-  return new Classifier(model, predictor, session.report);
+  return new Classifier(model, predictor, session);
 }

@@ -1,4 +1,11 @@
-import type { ImageSource, Platform, RgbImage, Session, SessionOptions } from "../../base/platform.ts";
+import {
+  deviceFor,
+  type ImageSource,
+  type Platform,
+  type RgbImage,
+  type Session,
+  type SessionOptions,
+} from "../../base/platform.ts";
 import {
   activationInput,
   type CompiledGradient,
@@ -137,7 +144,7 @@ export class Probe {
   async pixelGradients(images: readonly FloatTensor[], { classWeights, signal }: Subject) {
     const rows = Math.min(batchSize, images.length);
     // In blocks of channels the way back to the pixels takes half the time.
-    this.#blockSize ??= channelBlock(this.#platform, this.#options?.device);
+    this.#blockSize ??= channelBlock(this.#platform, deviceFor(this.#platform.engine, this.#options));
     const { compiled, session } = this.#gradientOf(this.pixels, rows, await this.#blockSize);
     const { shape } = images[0]!;
     const mean = floatTensor(shape);

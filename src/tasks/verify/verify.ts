@@ -1,5 +1,5 @@
 import { FormatError, UsageError } from "../../base/errors.ts";
-import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
+import { deviceFor, type Platform, type SessionOptions, type Tensors } from "../../base/platform.ts";
 import { compileGraph, inferenceForm } from "../../compiler/compile.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Weights } from "../../graph/initialize.ts";
@@ -150,7 +150,7 @@ export async function runGraph(
   options?: SessionOptions,
 ): Promise<Tensors> {
   const isTraining = layout === "training";
-  const form = layout === "inference" ? inferenceForm(options?.device ?? platform.engine.defaultDevice) : layout;
+  const form = layout === "inference" ? inferenceForm(deviceFor(platform.engine, options)) : layout;
   const model = isTraining
     ? compileGraph(graph, new Map(), { form, blockSize: await channelBlock(platform) })
     : compileGraph(graph, weights, { form });

@@ -1,5 +1,13 @@
 import { RuntimeUnavailableError } from "../../base/errors.ts";
-import type { Device, DeviceResults, Platform, Session, SessionOptions, Tensors } from "../../base/platform.ts";
+import {
+  type Device,
+  type DeviceResults,
+  deviceFor,
+  type Platform,
+  type Session,
+  type SessionOptions,
+  type Tensors,
+} from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
 import { blockProbe, readBlockSize } from "../../compiler/onnx/blocked.ts";
 import type { OpGraph } from "../../graph/ops.ts";
@@ -43,7 +51,7 @@ export async function stepSession(
   graph: OpGraph,
   { platform, session, frozen, wholeBatches = false }: ProgramOptions,
 ): Promise<Session> {
-  const { device = platform.engine.defaultDevice } = session ?? {};
+  const device = deviceFor(platform.engine, session);
   const blockSize = await channelBlock(platform, device);
   const isGpu = device !== "cpu" && device !== "wasm";
   const model = compileGraph(graph, frozen, { form: "training", blockSize, isGpu, wholeBatches });

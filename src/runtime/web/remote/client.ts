@@ -13,6 +13,7 @@ export class WorkerClient {
   readonly #callbacks = new Map<number, (...args: readonly unknown[]) => unknown>();
   /** Ids of objects in the worker, by their proxies. */
   readonly #ids = new WeakMap<object, number>();
+  readonly #proxies = new Map<number, WeakRef<object>>();
   #lastId = 0;
 
   /**
@@ -58,6 +59,7 @@ export class WorkerClient {
     } finally {
       for (const stop of signals) stop();
       for (const id of callbacks) this.#callbacks.delete(id);
+      if (method === "dispose" || method === "return") this.#proxies.delete(object);
     }
   }
 
@@ -87,6 +89,11 @@ export class WorkerClient {
 
   #take(message: ToPage): void {
     if (message.kind === "callback") return void this.#callBack(message);
+    if (message.kind === "change") {
+      const proxy = this.#proxies.get(message.object)?.deref();
+      if (proxy) Object.assign(proxy, unpack(message.fields, this.#unpacker));
+      return;
+    }
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (message.error) waiting?.reject(unpackError(message.error));
@@ -126,12 +133,14 @@ export class WorkerClient {
     }
     if (methods.includes("dispose")) proxy[Symbol.asyncDispose] = () => call("dispose", []);
     this.#ids.set(proxy, id);
+    this.#proxies.set(id, new WeakRef(proxy));
     return proxy;
   }
 
   #end(reason: string): void {
     this.#worker?.terminate();
     this.#worker = undefined;
+    this.#proxies.clear();
     for (const { reject } of this.#waiting.values()) reject(ended(reason));
     this.#waiting.clear();
   }

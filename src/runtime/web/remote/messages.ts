@@ -18,6 +18,8 @@ export type ToWorker =
 /** Messages of the worker to the page. */
 export type ToPage =
   | { readonly kind: "callback"; readonly id: number; readonly callback: number; readonly args: readonly unknown[] }
+  /** Fields of an object have other values. */
+  | { readonly kind: "change"; readonly object: number; readonly fields: Readonly<Record<string, unknown>> }
   | Reply;
 
 /** The result of a call or a callback. */

@@ -12,6 +12,8 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
   const objects = new Map<number, object>();
   const signals = new Map<number, AbortController>();
   const callbacks = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  /** Objects with getters, and the values that the page knows. */
+  const posted = new Map<object, { readonly id: number; readonly getters: Readonly<Record<string, unknown>> }>();
   let lastId = 0;
 
   const post = (message: unknown, moved?: Set<Transferable>) => channel.postMessage(message, [...(moved ?? [])]);
@@ -19,9 +21,22 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
   const keep = (object: object): RemoteObject => {
     lastId += 1;
     objects.set(lastId, object);
-    return { id: lastId, fields: pack({ ...object }, packer()) as RemoteObject["fields"], ...methodsOf(object) };
+    const getters = gettersOf(object);
+    if (Object.keys(getters).length > 0) posted.set(object, { id: lastId, getters });
+    const fields = pack({ ...object, ...getters }, packer()) as RemoteObject["fields"];
+    return { id: lastId, fields, ...methodsOf(object) };
   };
   const packer = (moved?: Set<Transferable>): Packer => ({ object: keep, ...(moved && { moved }) });
+
+  /** Tells the page what has changed: the engine of a classifier, for example, whose GPU was lost. */
+  const postChanges = (): void => {
+    for (const [object, { id, getters }] of posted) {
+      const now = gettersOf(object);
+      if (Object.keys(now).every((name) => now[name] === getters[name])) continue;
+      posted.set(object, { id, getters: now });
+      post({ kind: "change", object: id, fields: pack(now, packer()) });
+    }
+  };
 
   const callBack = (callback: number, args: readonly unknown[]): Promise<unknown> => {
     lastId += 1;
@@ -51,11 +66,13 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
       const target = objects.get(object) as Methods;
       const value = await target[method]!(...(unpack(args, unpacker) as unknown[]));
       const moved = new Set<Transferable>();
+      postChanges();
       post({ kind: "answer", id, value: pack(value, packer(moved)) }, moved);
     } catch (error) {
       post({ kind: "answer", id, error: packError(error) });
     }
     for (const signal of own) signals.delete(signal);
+    if (method === "dispose") posted.delete(objects.get(object)!);
     // The last call of a generator.
     if (method === "return") objects.delete(object);
   };
@@ -80,11 +97,20 @@ const asyncGenerator = Object.getPrototypeOf(async function* () {});
 function methodsOf(object: object): Pick<RemoteObject, "methods" | "generators"> {
   const methods: string[] = [];
   const generators: string[] = [];
-  for (let each = object; each !== Object.prototype && each !== null; each = Object.getPrototypeOf(each)) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(each))) {
-      if (typeof value !== "function" || name === "constructor") continue;
-      (Object.getPrototypeOf(value) === asyncGenerator ? generators : methods).push(name);
-    }
+  for (const [name, { value }] of membersOf(object)) {
+    if (typeof value !== "function" || name === "constructor") continue;
+    (Object.getPrototypeOf(value) === asyncGenerator ? generators : methods).push(name);
   }
   return { methods, generators };
+}
+
+/** Values of an object's getters, which can change. */
+function gettersOf(object: object): Record<string, unknown> {
+  const getters = membersOf(object).filter(([, { get }]) => get !== undefined);
+  return Object.fromEntries(getters.map(([name]) => [name, (object as Record<string, unknown>)[name]]));
+}
+
+function membersOf(object: object): readonly (readonly [string, PropertyDescriptor])[] {
+  if (object === null || object === Object.prototype) return [];
+  return [...Object.entries(Object.getOwnPropertyDescriptors(object)), ...membersOf(Object.getPrototypeOf(object))];
 }

@@ -1,7 +1,7 @@
 /**
  * Does the real TensorFlow.js load the layers models that we write, and compute with them what ONNX Runtime computes?
  *
- *     (cd bench/tfjs && npm ci) && npx tsx bench/tfjs/written-model.ts
+ *     (cd bench/peers && npm ci) && npx tsx bench/peers/written-model.ts
  */
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";

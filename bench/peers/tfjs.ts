@@ -35,7 +35,7 @@ export async function tfjsInference(network: Network): Promise<(pixels: Uint8Arr
       continue;
     }
     const builder = builders[config.type] as ((config: LayerConfig, name: string) => layers.layers.Layer) | undefined;
-    if (!builder) throw new Error(`bench/tfjs: no TensorFlow.js layer for ${config.type}`);
+    if (!builder) throw new Error(`bench/peers: no TensorFlow.js layer for ${config.type}`);
     const sources = inbound.map((source) => outputs.get(source)!);
     const layer = builder(config, name);
     outputs.set(name, layer.apply(sources.length === 1 ? sources[0]! : sources) as layers.SymbolicTensor);
