@@ -1,12 +1,17 @@
 import type { Platform, SessionOptions } from "../src/base/platform.ts";
 import { oneHot } from "../src/data/labels.ts";
+import type { Network } from "../src/graph/network.ts";
 import { syntheticImages } from "../src/graph/synthetic.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node/platform.ts";
 
-/** The step that is measured: the paper's network, SGD with momentum, formula images of size×size. */
-export function trainingCase(batchSize: number, size: number) {
-  const network = xception({ inputShape: [size, size, 3] });
+/** The step that is measured: SGD with momentum, formula images of size×size; by default the paper's network. */
+export function trainingCase(
+  batchSize: number,
+  size: number,
+  build: (options: { readonly inputShape: readonly [number, number, number] }) => Network = xception,
+) {
+  const network = build({ inputShape: [size, size, 3] });
   const input = {
     images: syntheticImages(batchSize, [size, size, 3], 3000),
     targets: oneHot(

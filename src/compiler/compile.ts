@@ -129,12 +129,11 @@ export function compileGraph(
   if (form === "exact") return toOnnx(graph, { ...options, weights });
   const runnable = isGpu ? splitBatchNorm(graph) : graph;
   const folded = weights.size > 0 ? foldBatchNorm(runnable, weights) : { graph: runnable, weights };
-  if (form === "inference") return toOnnx(folded.graph, { ...options, weights: folded.weights, blockSize, precision });
+  const batchLimits = blockSize === undefined || wholeBatches ? undefined : cacheLimits;
+  const blocked = { ...options, weights: folded.weights, blockSize, batchLimits };
+  if (form === "inference") return toOnnx(folded.graph, { ...blocked, precision });
   return toOnnx(folded.graph, {
-    ...options,
-    weights: folded.weights,
-    blockSize,
-    batchLimits: blockSize === undefined || wholeBatches ? undefined : cacheLimits,
+    ...blocked,
     plainWhereStored: weights.size > 0,
     comparesMaxima: isGpu,
   });

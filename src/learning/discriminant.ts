@@ -4,50 +4,52 @@ import type { FloatTensor } from "../tensor/tensor.ts";
 const shrinkage = 0.6;
 
 /**
- * Classifies each vector by the others: linear discriminant analysis, cross-validated, its logits divided by the temperature
- * of least loss. Returns probabilities `[N, classes]`, in rows.
+ * Classifies each vector by all others: linear discriminant analysis with each vector left out, its logits divided by the
+ * temperature of least loss. Returns probabilities `[N, classes]`, in rows.
+ *
+ * In coordinates in which the covariance Σ of all vectors is the identity, leaving one out needs no new factorization: Σ loses
+ * γ·d·dᵀ, where d is the vector's distance from the mean of its class, and Sherman and Morrison's formula gives the inverse.
  * @param features `[N, D]`.
  * @param labels `[N]`.
- * @param folds `[N]`, the part with which each vector is left out, from 0.
  * @see https://doi.org/10.1111/j.1469-1809.1936.tb02137.x
  */
-export function crossValidatedProbabilities(
+export function leaveOneOutProbabilities(
   features: FloatTensor,
   labels: readonly number[],
   classes: number,
-  folds: readonly number[],
 ): Float64Array[] {
   const rows = centered(features);
-  const groups = new Map<number, number[]>();
-  for (const [index, fold] of folds.entries()) groups.set(fold, [...(groups.get(fold) ?? []), index]);
-  const scatters = new Map([...groups].map(([fold, members]) => [fold, scatterOf(rows, members)]));
-  const whole = new Float64Array(rows[0]!.length ** 2);
-  for (const scatter of scatters.values()) for (const [at, value] of scatter.entries()) whole[at]! += value;
-
-  const logits: Float64Array[] = new Array(rows.length);
-  for (const [fold, members] of groups) {
-    const others = [...rows.keys()].filter((index) => folds[index] !== fold);
-    const left = scatters.get(fold)!;
-    const discriminants = discriminantsOf(
-      rows,
-      labels,
-      classes,
-      others,
-      whole.map((value, at) => value - left[at]!),
-    );
-    for (const index of members)
-      logits[index] = Float64Array.from(discriminants, (each) => scoreOf(each, rows[index]!));
-  }
+  const groups = Array.from({ length: classes }, (): number[] => []);
+  for (const [index, label] of labels.entries()) groups[label]!.push(index);
+  const means = groups.map((members) => meanOf(rows, members));
+  const root = choleskyOf(covarianceOf(rows, labels, means), rows[0]!.length);
+  const whiteMeans = means.map((mean) => whitened(root, mean));
+  const squares = whiteMeans.map((mean) => dot(mean, mean));
+  const counts = groups.map(({ length }) => length);
+  const logits = rows.map((row, index) => {
+    const own = labels[index]!;
+    const white = whitened(root, row);
+    const distance = white.map((value, at) => value - whiteMeans[own]![at]!);
+    // Of the class without the vector; its mean moves by −d / (count − 1).
+    const others = counts[own]! - 1;
+    const loss = ((1 - shrinkage) / rows.length) * (counts[own]! / Math.max(1, others));
+    const [square, along] = [dot(distance, distance), dot(distance, white)];
+    const gain = loss / (1 - loss * square);
+    return Float64Array.from(whiteMeans, (mean, label) => {
+      const count = label === own ? others : counts[label]!;
+      if (count === 0) return Number.NEGATIVE_INFINITY;
+      const step = label === own ? 1 / others : 0;
+      const projected = dot(mean, distance);
+      const [meanAlong, meanSquare] = [
+        projected - step * square,
+        squares[label]! - 2 * step * projected + step ** 2 * square,
+      ];
+      const product = dot(mean, white) - step * along + gain * meanAlong * along;
+      return product - (meanSquare + gain * meanAlong ** 2) / 2 + Math.log(count / (rows.length - 1));
+    });
+  });
   const temperature = temperatureOf(logits, labels);
   return logits.map((each) => softmax(each, temperature));
-}
-
-/** A class's direction and offset; undefined for a class without vectors. */
-type Discriminant = { readonly direction: Float64Array; readonly offset: number } | undefined;
-
-function scoreOf(discriminant: Discriminant, row: Float64Array): number {
-  if (discriminant === undefined) return Number.NEGATIVE_INFINITY;
-  return dot(discriminant.direction, row) + discriminant.offset;
 }
 
 function centered({ shape, data }: FloatTensor): Float64Array[] {
@@ -59,55 +61,34 @@ function centered({ shape, data }: FloatTensor): Float64Array[] {
   );
 }
 
-/** Σ x·xᵀ, its lower triangle. */
-function scatterOf(rows: readonly Float64Array[], members: readonly number[]): Float64Array {
-  const size = rows[0]!.length;
-  const scatter = new Float64Array(size * size);
-  for (const member of members) addOuter(scatter, rows[member]!, 1);
-  return scatter;
+function meanOf(rows: readonly Float64Array[], members: readonly number[]): Float64Array {
+  const mean = new Float64Array(rows[0]!.length);
+  for (const member of members) for (const [at, value] of rows[member]!.entries()) mean[at]! += value / members.length;
+  return mean;
 }
 
-function addOuter(scatter: Float64Array, row: Float64Array, factor: number): void {
-  const size = row.length;
-  for (let i = 0; i < size; i++) {
-    const value = factor * row[i]!;
-    for (let j = 0, at = i * size; j <= i; j++, at++) scatter[at]! += value * row[j]!;
-  }
-}
-
-/** @param scatter of the members, the lower triangle; overwritten. */
-function discriminantsOf(
+/** The covariance within classes, shrunk; its lower triangle. */
+function covarianceOf(
   rows: readonly Float64Array[],
   labels: readonly number[],
-  classes: number,
-  members: readonly number[],
-  scatter: Float64Array,
-): Discriminant[] {
+  means: readonly Float64Array[],
+): Float64Array {
   const size = rows[0]!.length;
-  const means = Array.from({ length: classes }, () => new Float64Array(size));
-  const counts = new Array<number>(classes).fill(0);
-  for (const member of members) {
-    const label = labels[member]!;
-    counts[label]!++;
-    const mean = means[label]!;
-    for (const [at, value] of rows[member]!.entries()) mean[at]! += value;
-  }
-  for (const [label, mean] of means.entries()) {
-    const count = Math.max(1, counts[label]!);
-    for (const at of mean.keys()) mean[at]! /= count;
-    addOuter(scatter, mean, -counts[label]!);
+  const covariance = new Float64Array(size * size);
+  for (const [index, row] of rows.entries()) {
+    const mean = means[labels[index]!]!;
+    const distance = row.map((value, at) => value - mean[at]!);
+    for (let i = 0; i < size; i++) {
+      const value = distance[i]!;
+      for (let j = 0, at = i * size; j <= i; j++, at++) covariance[at]! += value * distance[j]!;
+    }
   }
   let trace = 0;
-  for (let at = 0; at < size; at++) trace += scatter[at * size + at]!;
-  const variance = Math.max(trace / size / members.length, Number.MIN_VALUE * 2 ** 60);
-  for (const at of scatter.keys()) scatter[at]! *= (1 - shrinkage) / members.length;
-  for (let at = 0; at < size; at++) scatter[at * size + at]! += shrinkage * variance;
-  const root = choleskyOf(scatter, size);
-  return means.map((mean, label) => {
-    if (counts[label] === 0) return undefined;
-    const direction = solve(root, mean);
-    return { direction, offset: Math.log(counts[label]! / members.length) - dot(direction, mean) / 2 };
-  });
+  for (let at = 0; at < size; at++) trace += covariance[at * size + at]!;
+  const variance = Math.max(trace / size / rows.length, Number.MIN_VALUE * 2 ** 60);
+  for (const at of covariance.keys()) covariance[at]! *= (1 - shrinkage) / rows.length;
+  for (let at = 0; at < size; at++) covariance[at * size + at]! += shrinkage * variance;
+  return covariance;
 }
 
 /** Replaces the lower triangle of a positive definite matrix by that of its root L, L·Lᵀ. */
@@ -124,17 +105,15 @@ function choleskyOf(matrix: Float64Array, size: number): Float64Array {
   return matrix;
 }
 
-/** Solves L·Lᵀ·x = b. */
-function solve(root: Float64Array, b: Float64Array): Float64Array {
+/** Solves L·x = b. */
+function whitened(root: Float64Array, b: Float64Array): Float64Array {
   const size = b.length;
   const x = b.slice();
   for (let i = 0; i < size; i++) {
-    for (let k = 0; k < i; k++) x[i]! -= root[i * size + k]! * x[k]!;
-    x[i]! /= root[i * size + i]!;
-  }
-  for (let i = size - 1; i >= 0; i--) {
-    x[i]! /= root[i * size + i]!;
-    for (let k = 0; k < i; k++) x[k]! -= root[i * size + k]! * x[i]!;
+    const row = root.subarray(i * size, i * size + i + 1);
+    let value = x[i]!;
+    for (let k = 0; k < i; k++) value -= row[k]! * x[k]!;
+    x[i] = value / row[i]!;
   }
   return x;
 }

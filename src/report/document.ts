@@ -127,6 +127,8 @@ export interface GalleryImage {
   readonly alt: string;
   /** A second image beside the first. */
   readonly beside?: { readonly url: string; readonly alt: string } | undefined;
+  /** Small images below it. */
+  readonly similar?: readonly (Pick<GalleryImage, "url" | "alt"> & { readonly label: string })[] | undefined;
   /** First line below the image. */
   readonly label: string;
   readonly note?: string;

@@ -23,6 +23,16 @@ export interface ExplainedImage {
   readonly png: Uint8Array;
   readonly width: number;
   readonly height: number;
+  /** The most similar images of an embeddings file, most similar first; without `jpeg` if one cannot be shown. */
+  readonly neighbors?: readonly SimilarImage[] | undefined;
+}
+
+interface SimilarImage {
+  readonly file: string;
+  readonly label?: string | undefined;
+  /** Cosine similarity, −1 to 1. */
+  readonly similarity: number;
+  readonly jpeg?: Uint8Array | undefined;
 }
 
 /** Draws one explained image with its class and the scale of the colors, as SVG. */
@@ -59,7 +69,7 @@ export function explanationDocument(images: readonly ExplainedImage[], facts: re
     type: "gallery",
     style: "pairs",
     headers: ["Class", "Others", "Probability"],
-    images: images.map(({ file, method, label, probability, against, predictions, maximum, png }) => {
+    images: images.map(({ file, method, label, probability, against, predictions, maximum, png, neighbors }) => {
       const contrast = contrastOf(against);
       const others = predictions
         .filter((each) => each.label !== label)
@@ -72,15 +82,24 @@ export function explanationDocument(images: readonly ExplainedImage[], facts: re
         note: maximum > 0 ? `${method} · ${others.join(", ")}` : `${method}: no evidence found`,
         share: probability,
         score: formatPercent(probability),
+        similar: neighbors?.map((each) => ({
+          url: each.jpeg && imageUrl("jpeg", each.jpeg),
+          alt: `${each.file}, similar to ${file}`,
+          label: `${each.label ?? each.file.split("/").at(-1)} ${each.similarity.toFixed(2)}`,
+        })),
       };
     }),
   };
+  const isCompared = images.some(({ neighbors }) => neighbors);
   return {
     kind: "Explanation",
     title: "Evidence in images",
     summary:
       "Each image, and where the network finds evidence of the class. Colors are relative to the strongest evidence in " +
-      "the same image: a map says where, not how much.",
+      "the same image: a map says where, not how much." +
+      (isCompared
+        ? " Below it the most similar images of the embeddings, with their class and cosine similarity."
+        : ""),
     sections: [
       { id: "images", title: "Images", blocks: [legend, gallery] },
       { id: "about", title: "How it was made", blocks: [{ type: "facts", facts }] },

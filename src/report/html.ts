@@ -143,10 +143,15 @@ ${images.map(cardMarkup)}</ul>\n`;
 }
 
 function cardMarkup(image: GalleryImage): Markup {
-  const { file, label, note, share, score, style, beside } = image;
+  const { file, label, note, share, score, style, beside, similar } = image;
   const shown = beside ? html`<div class="two">${imageMarkup(image)}${imageMarkup(beside)}</div>` : imageMarkup(image);
   return html`<li${style && html` class="${style}"`} title="${file}">${shown}
-<p><strong>${label}</strong>${note && html`<span class="truth">${note}</span>`}<span class="certainty">${bar(share)} ${score}</span></p></li>\n`;
+<p><strong>${label}</strong>${note && html`<span class="truth">${note}</span>`}<span class="certainty">${bar(share)} ${score}</span></p>${similar && similarMarkup(similar)}</li>\n`;
+}
+
+function similarMarkup(images: NonNullable<GalleryImage["similar"]>): Markup {
+  return html`
+<div class="similar">${images.map((each) => html`<figure>${imageMarkup(each)}<figcaption>${each.label}</figcaption></figure>`)}</div>`;
 }
 
 function imageMarkup({ url, alt }: Pick<GalleryImage, "url" | "alt">): Markup {

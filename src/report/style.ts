@@ -96,6 +96,9 @@ const search = `
 .photos p,.pairs p{border-color:var(--line)}
 .gallery.pairs{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));margin-top:24px}
 .pairs img{aspect-ratio:2;padding:0}
+.similar{display:grid;grid-template-columns:repeat(4,1fr);gap:6px;padding:0 12px 12px}
+.pairs .similar img,.similar .gone{aspect-ratio:1;padding:0;border-radius:6px;object-fit:cover;font-size:.7rem}
+.similar figcaption{margin:3px 0 0;color:var(--muted);font-size:.74rem;overflow-wrap:anywhere}
 .photos .unknown p{border-color:var(--accent)}
 .same p{border-color:var(--right)}.same strong{color:var(--right)}.same .bar span{background:var(--right)}
 .other p{border-color:var(--second)}.other .bar span{background:var(--second)}

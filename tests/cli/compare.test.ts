@@ -6,6 +6,7 @@ import { claimsAbout, matchWidths, networkToCompare, parseNetworks } from "../..
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import type { Comparison } from "../../src/report/comparison.ts";
 import { networkCost } from "../../src/report/cost.ts";
+import { runProcess } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 
@@ -29,19 +30,22 @@ async function readComparison(folder: string): Promise<Comparison> {
   return JSON.parse(await readFile(join(folder, "comparison.json"), "utf8")) as Comparison;
 }
 
-/** What must not depend on when and how often the comparison was interrupted. */
-function outcomes({ networks }: Comparison) {
-  return networks.map(({ name, runs }) => ({
-    name,
-    runs: runs.map(({ history, ...run }) => ({
-      ...{ ...run, folder: undefined },
-      history: history.map(({ loss, validationLoss, validationAccuracy }) => [
-        loss,
-        validationLoss,
-        validationAccuracy,
-      ]),
-    })),
-  }));
+/** What must not depend on when and how often the comparison was interrupted: all but times and the folder. */
+async function outcome(folder: string) {
+  const times = ["seconds", "imagesPerSecond", "latencyMs", "folder"];
+  const json = await readFile(join(folder, "comparison.json"), "utf8");
+  const table = await readFile(join(folder, "comparison.csv"), "utf8");
+  const models = await Promise.all(
+    ["xception-seed-0", "xception-no-residual-seed-0"].map((run) =>
+      readFile(join(folder, run, "model.onnx"), "base64"),
+    ),
+  );
+  return {
+    comparison: JSON.parse(json, (key, value) => (times.includes(key) ? undefined : value)),
+    // The columns `seconds` and `images_per_second` follow each other.
+    table: table.split("\r\n").map((line) => line.split(",").toSpliced(8, 2)),
+    models,
+  };
 }
 
 describe("xception compare", () => {
@@ -75,18 +79,26 @@ describe("xception compare", () => {
     expect(stderr.join("")).toContain(
       "compare: it was stopped in the run of xception --no-residual with seed 0; everything so far is in resumed. To resume, run the same command again.",
     );
-    const model = await stat("resumed/xception-seed-0/model.onnx");
-    const resumed = await capture(["compare", ...networks, ...settings, "-o", "resumed", "--json"]);
-    expect(resumed.exitCode, resumed.stderr).toBe(0);
-    expect(resumed.stderr).toContain("[1/2] xception, seed 0\ncomplete\n");
-    expect((await stat("resumed/xception-seed-0/model.onnx")).mtimeMs).toBe(model.mtimeMs);
-    expect(outcomes(JSON.parse(resumed.stdout) as Comparison)).toEqual(outcomes(comparison));
-
     const other = await capture(["compare", ...networks, ...settings, "--epochs", "3", "-o", "resumed"]);
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toMatch(
       /option --output: the folder contains another comparison.*Resume that one, or choose another folder/,
     );
+  });
+
+  it("ends as if it had never been interrupted, wherever it is killed", async () => {
+    const words = ["compare", ...networks, ...settings, "-o", "killed"];
+    // In the first run, after it, and in the middle of the second.
+    for (const when of [/^epoch 1\/2/m, /^\[2\/2\]/m, /^\[2\/2\].*^epoch 1\/2/ms]) {
+      const { signal, stderr } = await runProcess(words, (child) => child.kill("SIGKILL"), when);
+      expect(signal, stderr).toBe("SIGKILL");
+    }
+    const model = await stat("killed/xception-seed-0/model.onnx");
+    const resumed = await capture(words);
+    expect(resumed.exitCode, resumed.stderr).toBe(0);
+    expect(resumed.stderr).toContain("[1/2] xception, seed 0\ncomplete\n");
+    expect((await stat("killed/xception-seed-0/model.onnx")).mtimeMs).toBe(model.mtimeMs);
+    expect(await outcome("killed")).toEqual(await outcome("whole"));
   });
 
   it("gives networks as much time as the first by their epochs", async () => {

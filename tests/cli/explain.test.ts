@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { initializeWeights } from "../../src/graph/initialize.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
@@ -118,6 +119,14 @@ describe("files", () => {
   });
 });
 
+it("integrated gradients report how far they are from complete", async () => {
+  const of = (samples: string) =>
+    explain(at("photos", "a.png"), "--method", "integrated-gradients", "--samples", samples);
+  const note = "note: integrated-gradients: a map adds up to the change of the logit only within ";
+  expect((await of("2")).stderr).toMatch(new RegExp(`^${note}\\d+\\.\\d %; increase --samples\n$`));
+  expect((await of("256")).stderr).toBe("");
+});
+
 it("an unreadable image does not stop the others", async () => {
   const { exitCode, stdout, stderr } = await explain(at("broken.jpg"), at("photos", "a.png"));
   expect(exitCode).toBe(1);
@@ -184,4 +193,53 @@ it("--score needs an image that can be read", async () => {
   const { exitCode, stderr } = await explain(at("broken.jpg"), "--score");
   expect(exitCode).toBe(2);
   expect(stderr).toContain("error: explain --score: none of the images can be read");
+});
+
+describe("--embeddings", () => {
+  beforeAll(async () => {
+    await capture(["embed", at("model.onnx"), at("photos"), "-o", at("embeddings.json")]);
+  });
+  const similar = async (...argv: string[]) => explain(...argv, "--embeddings", at("embeddings.json"));
+
+  it("shows the images that search finds, but the image itself", async () => {
+    await copyFile(at("photos", "a.png"), at("query.png"));
+    const { exitCode, stderr } = await similar(at("query.png"), at("photos", "a.png"), "-o", at("similar.html"));
+    expect(exitCode, stderr).toBe(0);
+    const page = await readFile(at("similar.html"), "utf8");
+    const captions = [...page.matchAll(/alt="([^"]*), similar to [^"]*"><figcaption>([^<]*)/g)];
+    const searched = await capture(["search", at("query.png"), at("embeddings.json"), "--json"]);
+    const { neighbors } = JSON.parse(searched.stdout) as { neighbors: { file: string; similarity: number }[] };
+    const expected = neighbors.map(({ file, similarity }) => [file, `${file} ${similarity.toFixed(2)}`]);
+    expect(expected[0]).toEqual(["a.png", "a.png 1.00"]);
+    // The second image is one of the embeddings' own.
+    expect(captions.map(([, file, caption]) => [file, caption])).toEqual([...expected, ...expected.slice(1)]);
+    expect(page).toContain("Below it the most similar images of the embeddings");
+  });
+
+  it("lists them in text and JSON", async () => {
+    const { stdout } = await similar(at("photos", "a.png"));
+    expect(stdout).toMatch(/\n {9}0\.\d{3} {4}b\.png\n$/);
+    const json = await similar(at("photos", "a.png"), "--json");
+    expect(JSON.parse(json.stdout)[0].neighbors).toEqual([{ file: "b.png", row: 1, similarity: expect.any(Number) }]);
+  });
+
+  it("belong to the model that is explained", async () => {
+    await writeFile(
+      at("other.onnx"),
+      encodeModel({ ...smallModel(), weights: initializeWeights(smallModel().network) }),
+    );
+    const { exitCode, stderr } = await capture([
+      ...["explain", at("other.onnx"), at("photos", "a.png"), "--embeddings", at("embeddings.json")],
+    ]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("it is not the model that made the embeddings");
+  });
+
+  it.each([
+    [["--score", "--embeddings", "e.json"], "option --embeddings: --score shows no images; expected one of the two."],
+    [["--folder", "photos"], "option --folder: it is that of the embeddings; expected --embeddings with it."],
+  ])("%j are refused", async (flags, message) => {
+    const { exitCode, stderr } = await explain(at("photos"), ...flags);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: `error: ${message}\n` });
+  });
 });

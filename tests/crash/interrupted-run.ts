@@ -15,11 +15,12 @@ export interface Ended {
 
 /**
  * Runs `xception` as a process of its own.
- * @param onStarted called once, when the training is about to begin or to go on.
+ * @param onStarted called once, when the training is about to begin or to go on, or `when` this appears on standard error.
  */
 export async function runProcess(
   words: readonly string[],
   onStarted: (child: ChildProcess) => void = () => {},
+  when = /^(Training|Resuming)/m,
 ): Promise<Ended> {
   const child = spawn(process.execPath, [builtProgram(), ...words]);
   let stdout = "";
@@ -30,7 +31,7 @@ export async function runProcess(
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
-    if (hasStarted || !/^(Training|Resuming)/m.test(stderr)) return;
+    if (hasStarted || !when.test(stderr)) return;
     hasStarted = true;
     onStarted(child);
   });

@@ -1,4 +1,4 @@
-import type { OpGraph } from "../../src/graph/ops.ts";
+import { dependents, type OpGraph, type Value } from "../../src/graph/ops.ts";
 import { evaluate, interpret } from "./interpreter.ts";
 
 /**
@@ -13,13 +13,28 @@ export function finiteDifference(
   feeds: ReadonlyMap<string, Float64Array>,
   step = 1e-5,
 ): Float64Array {
-  const center = evaluate(graph, feeds).get(name)!.data;
+  const values = new Map([...evaluate(graph, feeds)].map(([each, { data }]) => [each, data]));
+  const center = values.get(name)!;
+  const part = behind(graph, name);
+  const around = part.inputs.concat(part.parameters).map((each) => [each.name, values.get(each.name)!] as const);
   const targetAt = (index: number, value: number): number => {
     const moved = center.slice();
     moved[index] = value;
-    return interpret(graph, new Map([...feeds, [name, moved]])).get(target)![0]!;
+    return interpret(part, new Map([...around, [name, moved]])).get(target)![0]!;
   };
   return center.map((value, index) => (targetAt(index, value + step) - targetAt(index, value - step)) / (2 * step));
+}
+
+/** The operations that depend on a value; the results of all others are inputs. */
+function behind(graph: OpGraph, name: string): OpGraph {
+  const changing = dependents(graph, [name]);
+  const isChanging = (value: Value) => value.name !== name && changing.has(value.name);
+  const results = graph.operations.flatMap(({ outputs }) => outputs);
+  return {
+    ...graph,
+    inputs: [...graph.inputs, ...results.filter((value) => !isChanging(value))],
+    operations: graph.operations.filter(({ outputs }) => outputs.some(isChanging)),
+  };
 }
 
 /** The element where an analytic gradient is farthest from the numeric one. */

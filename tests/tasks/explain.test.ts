@@ -149,6 +149,42 @@ describe("gradient CAMs are the papers' formulas", () => {
   });
 });
 
+describe("the gradient at a kink", () => {
+  /** Four pixels −2, 0, 0 and 3, doubled, through ReLU, maximum and mean to two classes. */
+  async function gradientOfKinks(map: (x: layers.LayerOutput) => layers.LayerOutput) {
+    const x = map(layers.input([1, 4, 1]));
+    const classes = layers.dense(layers.globalAveragePooling2d(x), { units: 2, useBias: false, name: "classes" });
+    const kinks = network("kinks", classes);
+    const weights = new Map([
+      ["double/kernel", floatTensor([1, 1, 1, 1], Float32Array.of(2))],
+      ["classes/kernel", floatTensor([1, 2], Float32Array.of(6, 0))],
+    ]);
+    const used = new Map(
+      [...weights].filter(([name]) => kinks.layers.some((layer) => name.startsWith(`${layer.name}/`))),
+    );
+    const kinked = { ...model, network: kinks, weights: used, labels: ["a", "b"] };
+    const probe = await loadProbe(kinked, platform);
+    const values = floatTensor([1, 1, 4, 1], Float32Array.of(-2, 0, 0, 3));
+    const subject = { image, layers: {}, probabilities: Float32Array.of(1, 0), classWeights: [1, 0] };
+    const { gradient, scores } = await probe.pixelGradients([{ values, weight: 1 }], subject);
+    await probe.dispose();
+    return { gradient: [...gradient.data], scores };
+  }
+
+  it("of ReLU at 0 is 0, as in Keras and PyTorch", async () => {
+    const double = (x: layers.LayerOutput) =>
+      layers.relu(layers.conv2d(x, { filters: 1, kernelSize: 1, useBias: false, name: "double" }));
+    // 6 · 2 / 4 where the pixel is above 0.
+    expect(await gradientOfKinks(double)).toEqual({ gradient: [0, 0, 0, 3], scores: [9] });
+  });
+
+  it("of a maximum of equal values goes to the first", async () => {
+    const pool = (x: layers.LayerOutput) => layers.maxPooling2d(x, { kernelSize: [1, 2], strides: [1, 1] });
+    // Maxima 0, 0 and 3.
+    expect(await gradientOfKinks(pool)).toEqual({ gradient: [0, 4, 0, 2], scores: [6] });
+  });
+});
+
 describe("methods of the pixels", () => {
   it("integrated gradients add up to the change of the logit", async () => {
     const few = await explainer.explain(image, { method: "integrated-gradients", samples: 4 });

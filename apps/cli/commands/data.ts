@@ -17,6 +17,7 @@ import type { LabeledFeatures } from "../../../src/tasks/data/label-issues.ts";
 import { embed } from "../../../src/tasks/features/embed.ts";
 import { reportNotes } from "../classifier-options.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
+import { thumbnail } from "../embedded-images.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { readDataset } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
@@ -24,7 +25,6 @@ import { addHelp, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 import { startProgress } from "../progress.ts";
-import { thumbnail } from "./search.ts";
 
 interface DataFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
   readonly val?: string;

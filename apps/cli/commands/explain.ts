@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import { choice, listOf } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { readBoxes } from "../../../src/data/boxes.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
 import { type ClassifierSession, type LoadedModel, loadModelOrGraph } from "../../../src/model/load-model.ts";
@@ -21,7 +22,11 @@ import { type ExplanationMethod, explanationMethods } from "../../../src/tasks/e
 import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
 import { hasLayers, loadProbe } from "../../../src/tasks/explain/probe.ts";
 import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
+import { searchAll } from "../../../src/tasks/features/embed.ts";
+import type { Neighbor } from "../../../src/tasks/features/embeddings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
+import { platformFor } from "../downloads.ts";
+import { type EmbeddingsPlace, openEmbeddings, rowOf, thumbnailsOf } from "../embedded-images.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
@@ -40,6 +45,8 @@ interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
   readonly seed: number;
   readonly score?: boolean;
   readonly boxes?: string;
+  readonly embeddings?: string;
+  readonly folder?: string;
   readonly json?: boolean;
 }
 
@@ -55,7 +62,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
       "whether maps change when weights are randomized.",
     examples: [
       "xception explain run/model.onnx cat.jpg -o cat.png",
-      "xception explain run/model.onnx photos/ --method grad-cam,hires-cam -o sheet.html",
+      "xception explain run/model.onnx photos/ --embeddings embeddings.safetensors -o sheet.html",
     ],
   })
     .option("-o, --output <file>", "what to write: .html, or of one image .png, or its map as .npy")
@@ -76,23 +83,20 @@ export default function registerExplain(command: Command, io: CliIo): void {
     .option("--eigen-smooth", "first principal component of the weighted activations")
     .option("--seed <n>", "seed of smooth-grad and rise", countOf("--seed", { from: 0 }), 0)
     .option("--score", "test the methods on the images")
-    .option("--boxes <file>", "with --score: boxes around objects, as CSV or COCO's JSON, for the pointing game");
+    .option("--boxes <file>", "with --score: boxes around objects, as CSV or COCO's JSON, for the pointing game")
+    .option("--embeddings <file>", "also find the most similar images of a file that xception embed wrote with MODEL")
+    .option("--folder <folder>", "with --embeddings: folder of their images (default: the recorded one)");
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
     const { device, output, json, score } = flags;
     if (score) assertTopClass(flags);
-    else if (flags.boxes !== undefined) {
-      throw new UsageError({
-        where: "option --boxes",
-        what: "boxes are for testing methods",
-        expected: "--score with it",
-      });
-    }
+    assertTogether(flags);
     const extensions = score ? (["html"] as const) : (["html", "png", "npy"] as const);
     const extension = output === undefined ? undefined : extensionOf(output, extensions, "--output");
     if (output !== undefined) await assertWritable(output);
     const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
     const images = await imagesOf(paths, io, platform.files);
     if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
+    const similar = flags.embeddings === undefined ? undefined : await similarTo(model, images, flags, io);
     const loaded = await loadModelOrGraph(model, platform, options, { device }, "layers");
     reportNotes(loaded.notes, io);
     const about = [
@@ -110,7 +114,9 @@ export default function registerExplain(command: Command, io: CliIo): void {
         for (const method of flags.method ?? [explainer.defaultMethod]) {
           const { class: label, against, layer, samples, augSmooth, eigenSmooth, seed } = flags;
           const choice = { method, label, against, layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
-          for await (const result of explainer.explainAll([each.image], choice)) found.push({ ...each, ...result });
+          for await (const result of explainer.explainAll([each.image], choice)) {
+            found.push({ ...each, ...result, neighbors: similar?.neighbors.get(each.file) });
+          }
         }
         progress?.update(new Set(found.map(({ file }) => file)).size);
       }
@@ -118,8 +124,11 @@ export default function registerExplain(command: Command, io: CliIo): void {
       progress?.stop();
       await explainer.dispose();
     }
-    const isWritten = output !== undefined && (await write(output, extension!, found, { loaded, platform, about }));
+    const isWritten =
+      output !== undefined &&
+      (await write(output, extension!, found, { loaded, platform, about, place: similar?.place, io }));
     if (isWritten && !json) io.stderr(`Wrote ${output}\n`);
+    reportIncompleteness(found, io);
     if (json) writeJson(io, found.map(toJson));
     else for (const each of found) if (output === undefined || "error" in each) io.stdout(describe(each));
     const failed = new Set(found.flatMap((each) => ("error" in each ? [each.file] : [])));
@@ -132,8 +141,48 @@ export default function registerExplain(command: Command, io: CliIo): void {
   });
 }
 
-/** An image and its explanation, or the error. */
-type Found = ImageArgument & ({ readonly explanation: Explanation } | { readonly error: Error });
+/** An image, its most similar ones if embeddings are given, and its explanation or the error. */
+type Found = ImageArgument & { readonly neighbors: readonly Neighbor[] | undefined } & (
+    | { readonly explanation: Explanation }
+    | { readonly error: Error }
+  );
+
+/** Similar images to find of each. */
+const similarImages = 4;
+
+/** The images of an embeddings file that are most similar to each, by its file, and where they are. */
+async function similarTo(
+  model: string,
+  images: readonly ImageArgument[],
+  { embeddings: file, folder, device, ...flags }: ExplainFlags,
+  io: CliIo,
+): Promise<{ readonly neighbors: ReadonlyMap<string, readonly Neighbor[]>; readonly place: EmbeddingsPlace }> {
+  const { embeddings, place } = await openEmbeddings(file!, folder);
+  const queries = images.map((each) => ({ image: each.image, row: rowOf(each.file, embeddings.images, place) }));
+  const session = { device, signal: io.signal };
+  const search = { platform: platformFor(flags, io), session, top: similarImages };
+  const neighbors = new Map<string, readonly Neighbor[]>();
+  let index = 0;
+  for await (const result of searchAll(model, queries, embeddings, search)) {
+    const each = images[index++]!;
+    if ("neighbors" in result) neighbors.set(each.file, result.neighbors);
+  }
+  return { neighbors, place };
+}
+
+/** Error of integrated gradients above which it is reported. */
+const mostIncompleteness = 0.01;
+
+function reportIncompleteness(found: readonly Found[], io: CliIo): void {
+  const errors = found.flatMap((each) => ("explanation" in each ? (each.explanation.incompleteness ?? []) : []));
+  const worst = Math.max(0, ...errors);
+  if (worst <= mostIncompleteness) return;
+  const share = formatPercent(worst).replaceAll("\u00a0", " ");
+  reportNotes(
+    [`integrated-gradients: a map adds up to the change of the logit only within ${share}; increase --samples`],
+    io,
+  );
+}
 
 /** The flags about the model. */
 function networkFlags(flags: ExplainFlags): ClassifierFlags {
@@ -149,6 +198,8 @@ function networkFlags(flags: ExplainFlags): ClassifierFlags {
     seed,
     score,
     boxes,
+    embeddings,
+    folder,
     json,
     ...about
   } = flags;
@@ -165,6 +216,22 @@ function assertTopClass(flags: ExplainFlags): void {
     received: flags[name],
     remedy: "Leave out one of the two.",
   });
+}
+
+/** @throws {UsageError} an option has no effect without another one, or beside it. */
+function assertTogether({ score, boxes, embeddings, folder }: ExplainFlags): void {
+  const cases: readonly (readonly [isMisused: boolean, name: string, what: string, expected: string])[] = [
+    [boxes !== undefined && !score, "boxes", "boxes are for testing methods", "--score with it"],
+    [embeddings !== undefined && score === true, "embeddings", "--score shows no images", "one of the two"],
+    [
+      folder !== undefined && embeddings === undefined,
+      "folder",
+      "it is that of the embeddings",
+      "--embeddings with it",
+    ],
+  ];
+  const [, name, what, expected] = cases.find(([isMisused]) => isMisused) ?? [];
+  if (name !== undefined) throw new UsageError({ where: `option --${name}`, what: what!, expected: expected! });
 }
 
 function assertOneImage(images: readonly ImageArgument[], { method = [] }: ExplainFlags, extension: string): void {
@@ -190,10 +257,14 @@ async function write(
     loaded,
     platform,
     about,
+    place,
+    io,
   }: {
     readonly loaded: LoadedModel | ClassifierSession;
     readonly platform: Platform;
     readonly about: readonly { readonly name: string; readonly value: string }[];
+    readonly place: EmbeddingsPlace | undefined;
+    readonly io: CliIo;
   },
 ): Promise<boolean> {
   const explained = found.flatMap((each) => ("explanation" in each ? [each] : []));
@@ -202,13 +273,19 @@ async function write(
     await writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
     return true;
   }
+  const similar = explained.flatMap(({ neighbors = [] }) => neighbors);
+  const jpegs =
+    extension === "html" && place
+      ? await thumbnailsOf(similar, place, platform.images, io)
+      : new Map<string, Uint8Array>();
   const images: ExplainedImage[] = [];
-  for (const { file, image, explanation } of explained) {
+  for (const { file, image, explanation, neighbors } of explained) {
     const { fit } = loaded.preprocessing;
     const pair = await overlaidPair(image, explanation, { codec: platform.images, fit });
     const { width, height } = pair;
     const png = await platform.images.encodePng(pair);
-    images.push({ ...explanation, file, against: explanation.against?.label, png, width, height });
+    const shown = neighbors?.map((each) => ({ ...each, jpeg: jpegs.get(each.file) }));
+    images.push({ ...explanation, file, against: explanation.against?.label, png, width, height, neighbors: shown });
   }
   const isPng = extension === "png";
   const content = isPng ? renderPng(drawExplanation(images[0]!), 72) : toHtml(explanationDocument(images, about));
@@ -271,12 +348,12 @@ async function writeScores(
 }
 
 function toJson(each: Found) {
-  const { file } = each;
+  const { file, neighbors } = each;
   if ("error" in each) return { file, error: each.error.message };
   const { image: _, map, ...explanation } = each.explanation;
   const width = map.shape[1]!;
   const rows = Array.from({ length: map.shape[0]! }, (__, row) => [...map.data.slice(row * width, (row + 1) * width)]);
-  return { file, ...explanation, map: rows };
+  return { file, ...explanation, map: rows, neighbors };
 }
 
 /** A sketch of the map in characters, about twice as wide as high. */
@@ -293,5 +370,8 @@ function describe(each: Found): string {
   const lines = Array.from({ length: rows }, (_, row) => {
     return `         │${Array.from(data.subarray(row * columns, (row + 1) * columns), shade).join("")}│\n`;
   });
-  return `${each.file}\n${title.replaceAll("\u00a0", " ")}\n${lines.join("")}`;
+  const similar = each.neighbors?.map(({ similarity, label = "", file }) => {
+    return `         ${similarity.toFixed(3)}  ${printableLine(label)}  ${printableLine(file)}\n`;
+  });
+  return `${each.file}\n${title.replaceAll("\u00a0", " ")}\n${lines.join("")}${similar?.join("") ?? ""}`;
 }

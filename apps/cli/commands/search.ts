@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { DataError, UsageError, XceptionError } from "../../../src/base/errors.ts";
-import type { Device, ImageCodec, ImageSource } from "../../../src/base/platform.ts";
+import { DataError, UsageError } from "../../../src/base/errors.ts";
+import type { Device, ImageSource } from "../../../src/base/platform.ts";
 import { printableLine } from "../../../src/base/printable.ts";
 import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
@@ -10,14 +9,13 @@ import { searchDocument } from "../../../src/report/search-sheet.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { originOf, search } from "../../../src/tasks/features/embed.ts";
-import { type Embeddings, type Neighbor, nearest, readEmbeddings } from "../../../src/tasks/features/embeddings.ts";
-import { reportNotes } from "../classifier-options.ts";
+import { type Embeddings, type Neighbor, nearest } from "../../../src/tasks/features/embeddings.ts";
 import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "../downloads.ts";
+import { type EmbeddingsPlace, imagePath, openEmbeddings, rowOf, thumbnail, thumbnailsOf } from "../embedded-images.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addHelp, countOf, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
 import { pathBelow } from "../recorded-path.ts";
-import { isWithin } from "../train/run-folder.ts";
 
 interface SearchFlags extends DownloadFlags {
   readonly model?: string;
@@ -61,9 +59,7 @@ export default function registerSearch(command: Command, io: CliIo): void {
       extensionOf(output, ["html", "htm"], "--output");
       await assertWritable(output);
     }
-    const embeddings = readEmbeddings(await nodePlatform.files.read(file), `embeddings ${JSON.stringify(file)}`);
-    const recorded = resolve(dirname(file), embeddings.origin?.folder ?? ".");
-    const place = { folder: flags.folder ?? recorded, root: flags.folder ?? dirname(file) };
+    const { embeddings, place } = await openEmbeddings(file, flags.folder);
     const query = await queryOf(image, embeddings, place, io);
     const found = await neighborsOf(query, embeddings, file, flags, io);
     if (output !== undefined) {
@@ -75,30 +71,18 @@ export default function registerSearch(command: Command, io: CliIo): void {
   });
 }
 
-/** The folder that images' paths are relative to, and the one that they must be below to be opened. */
-interface Place {
-  readonly folder: string;
-  readonly root: string;
-}
-
-async function queryOf(image: string, { images }: Embeddings, place: Place, io: CliIo): Promise<Query> {
+async function queryOf(image: string, { images }: Embeddings, place: EmbeddingsPlace, io: CliIo): Promise<Query> {
   if (image === "-") return { file: image, image: await io.stdin() };
   const named = images.findIndex(({ file }) => file === image);
   if (named >= 0) return { ...images[named]!, image: imagePath(place, image), row: named };
-  const row = images.findIndex(({ file }) => resolve(place.folder, file) === resolve(image));
-  if (row >= 0) return { ...images[row]!, image, row };
+  const row = rowOf(image, images, place);
+  if (row !== undefined) return { ...images[row]!, image, row };
   if (existsSync(image)) return { file: image, image: image };
   throw new DataError({
     where: `image "${image}"`,
     what: `there is no such file, and none of the ${images.length} images of the embeddings has this path`,
     expected: `a file, or a path as in the embeddings, e.g. ${images[0]!.file}`,
   });
-}
-
-/** The path of an image of the embeddings; undefined if it must not be opened. */
-function imagePath({ folder, root }: Place, file: string): string | undefined {
-  const path = resolve(folder, file);
-  return isWithin(resolve(root), path) ? path : undefined;
 }
 
 /** The images most similar to the query: its own row needs no model, else it is embedded with the recorded one. */
@@ -133,17 +117,12 @@ async function sheetOf(
   query: Query,
   found: readonly Neighbor[],
   { images, values, origin }: Embeddings,
-  place: Place,
+  place: EmbeddingsPlace,
   io: CliIo,
 ): Promise<string> {
   const { images: codec } = nodePlatform;
-  const paths = found.map(({ file }) => imagePath(place, file));
-  const outside = paths.filter((path) => path === undefined).length;
-  if (outside > 0) {
-    reportNotes([`images not shown, since they are outside the folder: ${outside}; name theirs with --folder`], io);
-  }
-  const jpegs = await Promise.all(paths.map((path) => thumbnail(path, codec)));
-  const neighbors = found.map((each, index) => ({ ...each, jpeg: jpegs[index] }));
+  const jpegs = await thumbnailsOf(found, place, codec, io);
+  const neighbors = found.map((each) => ({ ...each, jpeg: jpegs.get(each.file) }));
   const facts = factsOf({
     File: query.file,
     Class: query.label,
@@ -160,22 +139,4 @@ function describe(found: readonly Neighbor[]): string {
   const line = ({ similarity, file }: Neighbor, index: number) =>
     `${similarity.toFixed(4).padStart(7)}  ${labels[index]!.padEnd(width)}  ${printableLine(file)}\n`;
   return found.map(line).join("");
-}
-
-/** Side of a thumbnail in pixels, twice its size on the page. */
-const side = 320;
-
-/** Makes a small square JPEG of an image, cropped at the center; undefined if the image cannot be read. */
-export async function thumbnail(image: ImageSource | undefined, images: ImageCodec): Promise<Uint8Array | undefined> {
-  if (image === undefined) return undefined;
-  try {
-    const { data } = await images.decode(image, { width: side, height: side, fit: "cover" });
-    const { default: sharp } = await import("sharp");
-    return await sharp(data, { raw: { width: side, height: side, channels: 3 } })
-      .jpeg({ quality: 80 })
-      .toBuffer();
-  } catch (error) {
-    if (error instanceof XceptionError) return undefined;
-    throw error;
-  }
 }

@@ -67,7 +67,8 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const { weights = new Map<string, Tensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
   const { blockSize, batchLimits } = options;
   const separate = blockSize === undefined ? given : separateStatistics(given, inBlocks);
-  const graph = batchLimits ? splitBatch(separate, batchLimits, weights.keys()) : separate;
+  const left = options.plainWhereStored ? weights.keys() : [];
+  const graph = batchLimits ? splitBatch(separate, batchLimits, left) : separate;
   const emit = new OnnxEmitter();
   for (const { name } of [...graph.inputs, ...graph.parameters, ...graph.constants]) emit.reserve(name);
   for (const { outputs } of graph.operations) for (const { name } of outputs) emit.reserve(name);

@@ -1,5 +1,5 @@
 import type { DuplicateGroup, DuplicateKind } from "../../report/data.ts";
-import { correlation, type Fingerprint, hashDistance } from "./fingerprint.ts";
+import { correlation, type Fingerprint, similarPairs } from "./fingerprint.ts";
 
 /** An image that could be decoded. */
 export interface ComparedImage {
@@ -20,7 +20,7 @@ const kinds = ["bytes", "pixels", "near", "mirrored"] as const satisfies readonl
 
 /**
  * Finds groups of images that are copies of each other: the same bytes, the same pixels, nearly the same image, or its mirror
- * image. Compares each with each: 100,000 images take minutes.
+ * image. Compares each with each: 100,000 images take about a minute.
  */
 export function findDuplicates(images: readonly ComparedImage[]): readonly DuplicateGroup[] {
   const groups = new Groups(images.length);
@@ -42,17 +42,11 @@ function joinEqual(images: readonly ComparedImage[], groups: Groups, kind: "byte
 }
 
 function joinSimilar(images: readonly ComparedImage[], groups: Groups): void {
-  const fingerprints = images.map(({ fingerprint }) => fingerprint);
-  for (const [a, { hash, thumbnail }] of fingerprints.entries()) {
-    for (let b = a + 1; b < fingerprints.length; b++) {
-      const other = fingerprints[b]!;
-      for (const isMirrored of [false, true]) {
-        if (hashDistance(hash, isMirrored ? other.mirrored : other.hash) > mostBits) continue;
-        if (correlation(thumbnail, other.thumbnail, isMirrored) < leastCorrelation) continue;
-        groups.join(a, b, kinds.indexOf(isMirrored ? "mirrored" : "near"));
-        break;
-      }
-    }
+  const hashes = images.map(({ fingerprint }) => fingerprint.hash);
+  for (const [a, b, isMirrored] of similarPairs(hashes, mostBits)) {
+    const thumbnails = [images[a]!.fingerprint.thumbnail, images[b]!.fingerprint.thumbnail] as const;
+    if (correlation(...thumbnails, isMirrored) < leastCorrelation) continue;
+    groups.join(a, b, kinds.indexOf(isMirrored ? "mirrored" : "near"));
   }
 }
 

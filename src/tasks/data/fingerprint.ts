@@ -2,9 +2,8 @@ import type { RgbImage } from "../../base/platform.ts";
 
 /** A small description of an image that resizing and encoding again hardly change. */
 export interface Fingerprint {
-  /** Signs of the image's lowest frequencies, 64 bits, and those of the mirrored image. */
-  readonly hash: readonly [number, number];
-  readonly mirrored: readonly [number, number];
+  /** Signs of the image's lowest frequencies, 64 bits: of even ones across, and of odd ones, which mirroring inverts. */
+  readonly hash: readonly [even: number, odd: number];
   /** The image as 16×16 pixels `[16, 16, 3]`. */
   readonly thumbnail: Uint8Array;
 }
@@ -18,13 +17,7 @@ export function fingerprintOf(image: RgbImage): Fingerprint {
     return 0.299 * small[3 * at]! + 0.587 * small[3 * at + 1]! + 0.114 * small[3 * at + 2]!;
   });
   const waves = lowFrequencies(gray);
-  // The mirrored image has the same waves, those with an odd number of half-periods across inverted.
-  const inverted = waves.map((value, at) => ((at % frequencies) % 2 === 1 ? -value : value));
-  return {
-    hash: signs(waves),
-    mirrored: signs(inverted),
-    thumbnail: halved(small),
-  };
+  return { hash: [signs(waves, 0), signs(waves, 1)], thumbnail: halved(small) };
 }
 
 /** Averages over equal areas, parts of pixels included: `[side, side, 3]`. */
@@ -115,18 +108,36 @@ function lowFrequencies(gray: Float64Array): Float64Array {
   return waves;
 }
 
-function signs(waves: Float64Array): readonly [number, number] {
-  const half = (start: number) => {
-    let bits = 0;
-    for (let bit = 0; bit < 32; bit++) if (waves[start + bit]! > 0) bits |= 1 << bit;
-    return bits >>> 0;
-  };
-  return [half(0), half(32)];
+/** The signs of every second wave. */
+function signs(waves: Float64Array, first: 0 | 1): number {
+  let bits = 0;
+  for (let bit = 0; bit < 32; bit++) if (waves[2 * bit + first]! > 0) bits |= 1 << bit;
+  return bits >>> 0;
 }
 
-/** Number of bits in which two hashes differ, 0 to 64. */
-export function hashDistance(a: readonly [number, number], b: readonly [number, number]): number {
-  return countBits(a[0] ^ b[0]) + countBits(a[1] ^ b[1]);
+/** Two images by their place in the list. */
+export type SimilarPair = readonly [first: number, second: number, isMirrored: boolean];
+
+/** Finds all pairs whose hashes, or that of one and of the other's mirror image, differ in at most `mostBits` of 64 bits. */
+export function similarPairs(hashes: readonly Fingerprint["hash"][], mostBits: number): readonly SimilarPair[] {
+  const even = Uint32Array.from(hashes, ([bits]) => bits);
+  const odd = Uint32Array.from(hashes, ([, bits]) => bits);
+  return hashes.flatMap((_, index) => similarToOne(index, even, odd, mostBits));
+}
+
+/** Pairs of one image and those after it. */
+function similarToOne(first: number, even: Uint32Array, odd: Uint32Array, mostBits: number): SimilarPair[] {
+  const pairs: SimilarPair[] = [];
+  const [ownEven, ownOdd] = [even[first]!, odd[first]!];
+  for (let second = first + 1; second < even.length; second++) {
+    const common = countBits(ownEven ^ even[second]!);
+    const other = countBits(ownOdd ^ odd[second]!);
+    // One branch that is hardly ever taken.
+    if (common + Math.min(other, 32 - other) > mostBits) continue;
+    if (common + other <= mostBits) pairs.push([first, second, false]);
+    if (common + 32 - other <= mostBits) pairs.push([first, second, true]);
+  }
+  return pairs;
 }
 
 function countBits(bits: number): number {

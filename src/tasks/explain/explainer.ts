@@ -23,9 +23,9 @@ export interface ExplainOptions {
   /** Layer of a CAM's activations; default: the last feature map. */
   readonly layer?: string | undefined;
   /**
-   * Runs of the network, for methods that need many: steps of `integrated-gradients` (default 32), noisy images of
-   * `smooth-grad` (25), channels of `score-cam` (the 128 that vary most), squares of `occlusion` (169), masks of `rise`
-   * (1000).
+   * Runs of the network, for methods that need many: points on the path of `integrated-gradients` (default 32, both ends
+   * included), noisy images of `smooth-grad` (25), channels of `score-cam` (the 128 that vary most), squares of
+   * `occlusion` (169), masks of `rise` (1000).
    */
   readonly samples?: number | undefined;
   /** Averages over mirrored, darker and brighter copies of the image; default false. */

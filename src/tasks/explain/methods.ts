@@ -1,3 +1,4 @@
+import { scalePixels } from "../../graph/preprocessing.ts";
 import { mulberry32 } from "../../tensor/random.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { channelSums, type GradientCam, gradientCam, positivePart } from "./maps.ts";
@@ -79,24 +80,25 @@ async function scoreCam(probe: Probe, subject: Subject, { layer, samples }: Meth
   return { map: positivePart(channelSums({ ...activations, data })) };
 }
 
-/** Sundararajan et al. 2017, from a black image: (x − x′) ⊙ the mean gradient on the way there, by the midpoint rule. */
+/**
+ * Sundararajan et al. 2017, from a black image x′: (x − x′) ⊙ the mean gradient on the way to x, by the trapezoidal rule. Its
+ * ends are the two images whose scores the map has to add up to.
+ */
 async function integratedGradients(probe: Probe, subject: Subject, { samples }: MethodOptions): Promise<Evidence> {
-  const { image } = subject;
   const pixels = subject.layers[probe.pixels]!;
-  const [observed] = await probe.observe([{ ...image, data: new Uint8Array(image.data.length) }], [probe.pixels]);
-  const black = observed!.layers[probe.pixels]!;
-  const between = (share: number) => ({
-    ...pixels,
-    data: pixels.data.map((value, at) => black.data[at]! + share * (value - black.data[at]!)),
-  });
-  const path = Array.from({ length: samples }, (_, step) => between((step + 0.5) / samples));
-  const { mean } = await probe.pixelGradients(path, subject);
-  const { scores } = await probe.pixelGradients([pixels, black], subject);
-  const attributions = mean.data.map((value, at) => value * (pixels.data[at]! - black.data[at]!));
+  const black = scalePixels(new Uint8Array(subject.image.data.length), pixels.shape[3]!, probe.model.preprocessing);
+  const difference = pixels.data.map((value, at) => value - black[at]!);
+  const steps = Math.max(2, samples) - 1;
+  const path = Array.from({ length: steps + 1 }, (_, step) => ({
+    values: { ...pixels, data: pixels.data.map((value, at) => value - (1 - step / steps) * difference[at]!) },
+    weight: (step === 0 || step === steps ? 0.5 : 1) / steps,
+  }));
+  const { gradient, scores } = await probe.pixelGradients(path, subject);
+  const attributions = gradient.data.map((value, at) => value * difference[at]!);
   const sum = attributions.reduce((total, value) => total + value, 0);
-  const change = scores[0]! - scores[1]!;
+  const change = scores.at(-1)! - scores[0]!;
   return {
-    map: channelSums({ ...mean, data: attributions }),
+    map: channelSums({ ...gradient, data: attributions }),
     incompleteness: Math.abs(sum - change) / Math.max(Math.abs(change), Number.EPSILON),
   };
 }
@@ -109,11 +111,11 @@ async function smoothGrad(probe: Probe, subject: Subject, { samples, seed }: Met
   const high = pixels.data.reduce((a, b) => Math.max(a, b));
   const deviation = 0.15 * (high - low);
   const noisy = Array.from({ length: samples }, () => ({
-    ...pixels,
-    data: pixels.data.map((value) => value + deviation * gaussian(random)),
+    values: { ...pixels, data: pixels.data.map((value) => value + deviation * gaussian(random)) },
+    weight: 1 / samples,
   }));
-  const { mean } = await probe.pixelGradients(noisy, subject);
-  return { map: channelSums({ ...mean, data: mean.data.map(Math.abs) }) };
+  const { gradient } = await probe.pixelGradients(noisy, subject);
+  return { map: channelSums({ ...gradient, data: gradient.data.map(Math.abs) }) };
 }
 
 /** Zeiler and Fergus 2014: the mean fall of the score when a square over the position is hidden. */

@@ -138,25 +138,29 @@ export class Probe {
   }
 
   /**
-   * Returns the mean over scaled images `[1, H, W, C]` of the gradient with respect to the pixels, and the explained logit
-   * of each image.
+   * Returns the weighted sum over scaled images `[1, H, W, C]` of the gradient with respect to the pixels, and the explained
+   * logit of each image.
    */
-  async pixelGradients(images: readonly FloatTensor[], { classWeights, signal }: Subject) {
-    const rows = Math.min(batchSize, images.length);
+  async pixelGradients(
+    images: readonly { readonly values: FloatTensor; readonly weight: number }[],
+    { classWeights, signal }: Subject,
+  ): Promise<{ readonly gradient: FloatTensor; readonly scores: readonly number[] }> {
+    // As few batches as possible, equally large.
+    const rows = Math.ceil(images.length / Math.ceil(images.length / batchSize));
     // In blocks of channels the way back to the pixels takes half the time.
     this.#blockSize ??= channelBlock(this.#platform, deviceFor(this.#platform.engine, this.#options));
     const { compiled, session } = this.#gradientOf(this.pixels, rows, await this.#blockSize);
-    const { shape } = images[0]!;
-    const mean = floatTensor(shape);
+    const { shape } = images[0]!.values;
+    const sum = floatTensor(shape);
     const scores: number[] = [];
-    const size = mean.data.length;
+    const size = sum.data.length;
     for (let start = 0; start < images.length; start += rows) {
       assertNotAborted(signal);
       const batch = images.slice(start, start + rows);
       const pixels = floatTensor([rows, ...shape.slice(1)]);
       const weights = floatTensor([rows, classWeights.length]);
-      for (const [row, { data }] of batch.entries()) {
-        pixels.data.set(data, row * size);
+      for (const [row, { values }] of batch.entries()) {
+        pixels.data.set(values.data, row * size);
         weights.data.set(classWeights, row * classWeights.length);
       }
       const results = await (await session).run({
@@ -165,13 +169,13 @@ export class Probe {
       });
       const gradients = results[compiled.gradient] as FloatTensor;
       const logits = results[compiled.logits] as FloatTensor;
-      for (const row of batch.keys()) {
+      for (const [row, { weight }] of batch.entries()) {
         const values = gradients.data.subarray(row * size, (row + 1) * size);
-        for (let at = 0; at < size; at++) mean.data[at]! += values[at]! / images.length;
+        for (let at = 0; at < size; at++) sum.data[at]! += weight * values[at]!;
         scores.push(scoreOf(logits.data.subarray(row * classWeights.length), classWeights));
       }
     }
-    return { mean, scores };
+    return { gradient: sum, scores };
   }
 
   /** Returns the explained score, a probability or the difference of two, of the image behind each mask. */

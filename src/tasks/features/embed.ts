@@ -1,4 +1,4 @@
-import { DataError, UsageError, WeightsError } from "../../base/errors.ts";
+import { DataError, UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
 import type { ImageSource, Platform, SessionOptions, Source } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
 import { nameOfSource } from "../../base/source.ts";
@@ -97,22 +97,61 @@ export async function search(
   embeddings: Embeddings,
   { platform, session, ...options }: SearchOptions,
 ): Promise<readonly Neighbor[]> {
-  const { digest, model: _, folder: __, layer, pooling, ...how } = originOf(embeddings);
-  await using extractor = await loadFeatureExtractor(source, { ...how, platform, session });
-  const choice = { layers: [layer], pooling };
-  const received = await extractor.digest(choice);
-  const name = nameOfSource(source);
-  if (received !== digest) {
-    throw new WeightsError({
-      where: name === undefined ? "model" : `model "${name}"`,
-      what: "it is not the model that made the embeddings",
-      received: `digest ${received.slice(0, 16)}…`,
-      expected: `${digest.slice(0, 16)}…`,
-      remedy: "Use that model, or embed the images again.",
-    });
-  }
+  const { extractor: loaded, choice } = await extractorOf(embeddings, source, { platform, session });
+  await using extractor = loaded;
   const [map] = await extractor.features(image, choice);
   return nearest(map!.values.data, embeddings, options);
+}
+
+/** Most similar images of one of several, or the error. */
+export type Searched = { readonly neighbors: readonly Neighbor[] } | { readonly error: XceptionError };
+
+/**
+ * Finds the images most similar to each of several, in their order.
+ * @param images `row` of one that is among the embeddings itself, so that it is not its own neighbor.
+ * @throws as {@link Verbs.search}, but for images.
+ */
+export async function* searchAll(
+  source: Source,
+  images: readonly { readonly image: ImageSource; readonly row?: number | undefined }[],
+  embeddings: Embeddings,
+  { platform, session, top }: SearchOptions,
+): AsyncGenerator<Searched, void, void> {
+  const { extractor: loaded, choice } = await extractorOf(embeddings, source, { platform, session });
+  await using extractor = loaded;
+  const sources = images.map(({ image }) => image);
+  let index = 0;
+  for await (const result of extractor.featuresAll(sources, { ...choice, signal: session?.signal })) {
+    const { row: except } = images[index++]!;
+    if ("error" in result) yield result;
+    else yield { neighbors: nearest(result.maps[0]!.values.data, embeddings, { top, except }) };
+  }
+}
+
+/**
+ * Loads the model that made embeddings.
+ * @throws {UsageError} they do not record it.
+ * @throws {WeightsError} it is another one.
+ */
+async function extractorOf(
+  embeddings: Embeddings,
+  source: Source,
+  { platform, session }: Pick<SearchOptions, "platform" | "session">,
+) {
+  const { digest, model: _, folder: __, layer, pooling, ...how } = originOf(embeddings);
+  const extractor = await loadFeatureExtractor(source, { ...how, platform, session });
+  const choice = { layers: [layer], pooling };
+  const received = await extractor.digest(choice);
+  if (received === digest) return { extractor, choice };
+  await extractor.dispose();
+  const name = nameOfSource(source);
+  throw new WeightsError({
+    where: name === undefined ? "model" : `model "${name}"`,
+    what: "it is not the model that made the embeddings",
+    received: `digest ${received.slice(0, 16)}…`,
+    expected: `${digest.slice(0, 16)}…`,
+    remedy: "Use that model, or embed the images again.",
+  });
 }
 
 /**

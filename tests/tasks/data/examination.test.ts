@@ -9,7 +9,7 @@ import { folderDataset } from "../../../src/data/dataset.ts";
 import { nodePlatform as platform } from "../../../src/runtime/node/platform.ts";
 import { examineData } from "../../../src/tasks/data/examination.ts";
 import { exifOrientation } from "../../../src/tasks/data/exif.ts";
-import { correlation, fingerprintOf, hashDistance } from "../../../src/tasks/data/fingerprint.ts";
+import { correlation, fingerprintOf, similarPairs } from "../../../src/tasks/data/fingerprint.ts";
 import { findLabelIssues } from "../../../src/tasks/data/label-issues.ts";
 import { mulberry32 } from "../../../src/tensor/random.ts";
 import { floatTensor } from "../../../src/tensor/tensor.ts";
@@ -112,11 +112,49 @@ describe("fingerprints", () => {
       return data[3 * (pixel - (pixel % width) + width - 1 - (pixel % width)) + color]!;
     });
     const mirrored = fingerprintOf({ width, height, data: flopped });
-    expect(hashDistance(image.mirrored, mirrored.hash)).toBeLessThan(3);
-    expect(hashDistance(image.hash, mirrored.mirrored)).toBeLessThan(3);
+    expect(similarPairs([image.hash, mirrored.hash], 3)).toEqual([[0, 1, true]]);
+    expect(similarPairs([image.hash, other.hash, mirrored.hash], 14)).toEqual([[0, 2, true]]);
     expect(correlation(image.thumbnail, mirrored.thumbnail, true)).toBeGreaterThan(0.999);
-    expect(hashDistance(image.hash, other.hash)).toBeGreaterThan(14);
-    expect(hashDistance([0xffffffff, 0], [0, 1])).toBe(33);
+  });
+
+  it("are compared in all 64 bits, odd frequencies inverted in the mirror", () => {
+    const all = 0xffffffff;
+    const hashes = [
+      [0, 0],
+      [0b111, 0b1],
+      [0, all],
+      [0b1, all - 2],
+    ] as const;
+    expect(similarPairs(hashes, 4)).toEqual([
+      [0, 1, false],
+      [0, 2, true],
+      [0, 3, true],
+      [1, 2, true],
+      [1, 3, true],
+      [2, 3, false],
+    ]);
+    expect(similarPairs(hashes, 1)).toEqual([[0, 2, true]]);
+    expect(
+      similarPairs(
+        [
+          [0, 0],
+          [all, 0xffff],
+        ],
+        47,
+      ),
+    ).toEqual([]);
+    expect(
+      similarPairs(
+        [
+          [0, 0],
+          [all, 0xffff],
+        ],
+        48,
+      ),
+    ).toEqual([
+      [0, 1, false],
+      [0, 1, true],
+    ]);
   });
 
   it("of images of one color are equal only if the color is", () => {
