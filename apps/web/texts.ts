@@ -21,7 +21,7 @@ export const texts = {
     facts: (classes: string, size: string) => `${classes} classes · images of ${size}`,
     other: "Use another model",
     otherText:
-      "A file of Keras (.keras, .h5), ONNX, PyTorch or timm (.safetensors), or its address. It stays on this computer.",
+      "A file of Keras (.keras, .h5), ONNX, PyTorch or timm (.safetensors), all files of a TensorFlow.js model, or an address. They stay on this computer.",
     open: "Open a file",
     backToEmoji: "Emoji demo",
     url: "Address of a model",

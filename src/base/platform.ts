@@ -278,14 +278,20 @@ export interface ProfileEvent {
 }
 
 /** A file: its path, its URL, or its bytes. */
-export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
+export type FileSource = string | URL | Blob | ArrayBuffer | Uint8Array;
+
+/** A file with its name, as a browser's user chooses it. */
+export type NamedFile = Blob & { readonly name: string };
+
+/** A file; or files, the first of which refers to the others by their names: a model of TensorFlow.js. */
+export type Source = FileSource | readonly NamedFile[];
 
 /** Kinds of images that only one platform knows, by its name; it adds them itself. */
 // biome-ignore lint/suspicious/noEmptyInterface: an interface can be extended by other modules.
 export interface PlatformImages {}
 
 /** An image that every platform knows: a file (JPEG, PNG …), or pixels. */
-export type PortableImage = Source | RgbImage;
+export type PortableImage = FileSource | RgbImage;
 
 /** An image: a file, pixels, or in a browser an image of the page. */
 export type ImageSource = PortableImage | PlatformImages[keyof PlatformImages];

@@ -2,8 +2,10 @@ import { DataError, FileError, ShapeError, UsageError } from "./errors.ts";
 import type {
   DecodeOptions,
   DownloadLimits,
+  FileSource,
   ImageCodec,
   ImageSource,
+  NamedFile,
   RgbImage,
   Source,
   SourceReader,
@@ -18,7 +20,13 @@ export function isAddress(source: string): boolean {
 export function nameOfSource(source: Source): string | undefined {
   if (typeof source === "string") return source;
   if (source instanceof URL) return source.href;
+  if (areFiles(source)) return source[0]?.name;
   return source instanceof Blob && "name" in source ? String(source.name) : undefined;
+}
+
+/** Returns whether a source is several files. */
+export function areFiles(source: Source): source is readonly NamedFile[] {
+  return Array.isArray(source);
 }
 
 /** Describes an image in messages: by its path or URL, else by its size. */
@@ -35,9 +43,10 @@ export function describeSource(image: ImageSource): string {
  */
 export async function readSource(
   source: Source,
-  { files, downloads }: SourceReader,
+  { files, downloads }: Pick<SourceReader, "files" | "downloads">,
   options?: DownloadLimits,
 ): Promise<Uint8Array> {
+  if (areFiles(source) && source[0]) return new Uint8Array(await source[0].arrayBuffer());
   if (source instanceof Uint8Array) return source;
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
@@ -98,7 +107,7 @@ function asDataError(error: unknown): never {
   throw new DataError({ ...error.parts, ...(remedy !== undefined && { remedy }), cause: error });
 }
 
-function isSource(source: ImageSource): source is Source {
+function isSource(source: ImageSource): source is FileSource {
   return (
     (typeof source === "string" && source !== "") ||
     [URL, Blob, ArrayBuffer, Uint8Array].some((kind) => source instanceof kind)

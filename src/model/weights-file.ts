@@ -1,7 +1,7 @@
 import { FileError, FormatError, UsageError } from "../base/errors.ts";
 import { hubAddress, isHubAddress, parseHubAddress } from "../base/hub-address.ts";
 import type { Source, SourceReader } from "../base/platform.ts";
-import { isAddress, nameOfSource, readSource } from "../base/source.ts";
+import { areFiles, isAddress, nameOfSource, readSource } from "../base/source.ts";
 import type { FileToRead } from "../formats/format.ts";
 import {
   hubAddressNamed,
@@ -92,12 +92,21 @@ async function fileSource(source: Source, reader: SourceReader, options: Weights
   const where = name === undefined ? `file of ${bytes.length} bytes` : `file "${name}"${place}`;
   const readBeside = async (part: string): Promise<Uint8Array> => {
     assertInside(part, where);
+    if (areFiles(source)) {
+      const found = source.find((file) => file.name === part);
+      if (found) return readSource(found, reader);
+      const received = source.map((file) => file.name);
+      throw new FileError(
+        { where, what: `it refers to "${part}", which is not among the files`, received },
+        { isMissing: true },
+      );
+    }
     if (name === undefined || source instanceof Blob) {
       throw new UsageError({
         where,
         what: "its weights are in other files, whose folder is unknown",
         received: part,
-        remedy: "Open it by its path.",
+        remedy: "Open it by its path, or together with them.",
       });
     }
     return readSource(`${name.slice(0, Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)}${part}`, reader);

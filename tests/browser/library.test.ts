@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ImagePreprocessing } from "../../src/model/model.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
-import { loadClassifier } from "../../src/node.ts";
+import { embed, loadClassifier, loadExplainer } from "../../src/node.ts";
 import { smallModel } from "../model/small-model.ts";
 import { type BrowserTest, startBrowserTest, whyNoBrowser } from "./browser.ts";
 
@@ -191,6 +193,102 @@ test("a model is downloaded once, listed, used offline, removed; and saved as it
   expect(offline).toEqual([["cat", "dog", "owl"], true, [], "FILE"]);
   // Once by the library, once by the test.
   expect(browser.requests.filter((path) => path === "/model.onnx").length - before).toBe(2);
+});
+
+test("verifies MD5, as published weights state it, of a file and of its copy in the cache", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const digest = createHash("md5").update(model("bicubic")).digest("hex");
+  const page = await browser.open();
+  const found = await page.evaluate(async (md5) => {
+    const wrong = `model.onnx#md5=${"0".repeat(32)}`;
+    const messageOf = (error: Error) => error.message;
+    const refused = await xception.loadModel(wrong).catch(messageOf);
+    const { labels } = await xception.loadModel(`model.onnx#md5=${md5}`);
+    const [stored] = await xception.models.list();
+    return { refused, labels, stored: stored?.url, later: await xception.loadModel(wrong).catch(messageOf) };
+  }, digest);
+  const message = `download of ${browser.url}model.onnx: the file has another MD5; received "${digest}"; expected ${"0".repeat(32)}.`;
+  expect(found).toEqual({
+    refused: message,
+    labels: ["cat", "dog", "owl"],
+    stored: `${browser.url}model.onnx`,
+    later: message,
+  });
+});
+
+test("opens a model of TensorFlow.js from its files, and names one that is missing", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const names = ["model.json", "weights-1.bin", "weights-2.bin"];
+  for (const name of names) browser.serve(`/tfjs/${name}`, readFileSync(`tests/golden/formats/small-tfjs/${name}`));
+  const page = await browser.open();
+  const found = await page.evaluate(async (all) => {
+    const files = await Promise.all(
+      all.map(async (name) => new File([await (await fetch(`tfjs/${name}`)).blob()], name)),
+    );
+    const { network } = await xception.openModel(files);
+    const missing = await xception.openModel(files.slice(0, 2)).catch((error: Error) => error.message);
+    return { name: network.name, missing };
+  }, names);
+  expect(found.name).toBe("model1");
+  expect(found.missing).toContain("missing: stem/kernel (there is no weights-2.bin), ");
+});
+
+test("explains a prediction and embeds images as Node does", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const bytes = model("bicubic");
+  await using explainer = await loadExplainer(bytes);
+  const wanted = await explainer.explain(await png(), { label: "dog" });
+  const embedded = await embed(bytes, [{ file: "a", image: await png() }]);
+  const page = await browser.open();
+  const found = await page.evaluate(async () => {
+    const inWorker = await xception.loadExplainer("model.onnx");
+    const { label, probability, map, maximum } = await inWorker.explain("image.png", { label: "dog" });
+    const embeddings = await xception.embed("model.onnx", [{ file: "a", image: "image.png" }]);
+    return {
+      label,
+      probability,
+      map: [...map.data],
+      maximum,
+      shape: embeddings.values.shape,
+      row: [...embeddings.values.data],
+    };
+  });
+  expect([found.label, found.map.length, found.shape]).toEqual([
+    "dog",
+    wanted.map.data.length,
+    [1, embedded.values.shape[1]],
+  ]);
+  expect(found.probability).toBeCloseTo(wanted.probability, 5);
+  expectSame(found.map, [...wanted.map.data]);
+  expectSame(found.row, [...embedded.values.data]);
+});
+
+test("a photo of 12 megapixels blocks the page for no long task, which is one of more than 50 ms", async () => {
+  if (whyNoBrowser !== undefined) return;
+  browser.serve(
+    "/photo.jpg",
+    await sharp(await png(4000, 3000))
+      .jpeg()
+      .toBuffer(),
+  );
+  const page = await browser.open();
+  const longTasksOf = () =>
+    page.evaluate(async () => {
+      const classifier = await xception.loadClassifier("model.onnx");
+      const photo = new File([await (await fetch("photo.jpg")).blob()], "photo.jpg");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const tasks: number[] = [];
+      const observer = new PerformanceObserver((list) =>
+        tasks.push(...list.getEntries().map(({ duration }) => duration)),
+      );
+      observer.observe({ entryTypes: ["longtask"] });
+      await classifier.classify(photo);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      observer.disconnect();
+      return tasks;
+    });
+  // Repeated, since other programs of this machine may take the page's thread its time.
+  await expect.poll(longTasksOf, { timeout: 100_000 }).toEqual([]);
 });
 
 test("works under a strict policy and without isolation, and says how to get threads", async () => {

@@ -85,7 +85,7 @@ describe("refuses", () => {
   test("bytes, which do not tell where the other file is", async () => {
     const error = await loadWeights(torchXception(), split()["model.onnx"], nodePlatform).catch((reason) => reason);
     expect(error.message.replace(/^file of \d+/, "file of N")).toMatchInlineSnapshot(
-      `"file of N bytes: its weights are in other files, whose folder is unknown; received "model.onnx.data". Open it by its path."`,
+      `"file of N bytes: its weights are in other files, whose folder is unknown; received "model.onnx.data". Open it by its path, or together with them."`,
     );
   });
 });

@@ -88,7 +88,7 @@ describe("a file reads its parts from its own folder", () => {
   test("which bytes do not have", async () => {
     const { readBeside } = await weightsSource(new Uint8Array(3), nodePlatform);
     await expect(readBeside("x.bin")).rejects.toThrow(
-      'file of 3 bytes: its weights are in other files, whose folder is unknown; received "x.bin". Open it by its path.',
+      'file of 3 bytes: its weights are in other files, whose folder is unknown; received "x.bin". Open it by its path, or together with them.',
     );
   });
 });

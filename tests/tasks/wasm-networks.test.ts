@@ -33,11 +33,14 @@ describe("the WebAssembly engine gives", () => {
     expect(passed).toBe(true);
   });
 
-  it.each(["legacy_xception", "xception71", "xception41p"] as const)("timm's logits of %s", async (name) => {
-    const golden = parseTimmGolden(read("timm-forward.json"), "timm-forward.json");
-    const { taps } = await verifyTimm(golden, "timm-forward.json", name, { platform });
-    expect(taps[0]!.difference).toBeLessThan(1e-5);
-  });
+  it.each(["legacy_xception", "xception41", "xception65", "xception71", "xception41p", "xception65p"] as const)(
+    "timm's logits of %s",
+    async (name) => {
+      const golden = parseTimmGolden(read("timm-forward.json"), "timm-forward.json");
+      const { taps } = await verifyTimm(golden, "timm-forward.json", name, { platform });
+      expect(taps[0]!.difference).toBeLessThan(1e-5);
+    },
+  );
 });
 
 /** Largest difference between our engine and ONNX Runtime's CPU. */

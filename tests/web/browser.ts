@@ -8,10 +8,11 @@ const program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goo
 /** Reason to skip tests in the browser; undefined if there is one. */
 export const browserMissing = program === undefined ? "there is no Chromium on this machine" : undefined;
 
-/** Starts a headless browser. Close it. */
+/** Starts a headless browser with a webcam that shows a moving drawing. Close it. */
 export function launchBrowser(): Promise<Browser> {
   // The sandbox needs rights that containers lack; the tests only visit themselves.
-  return chromium.launch({ executablePath: program!, args: ["--no-sandbox"] });
+  const args = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+  return chromium.launch({ executablePath: program!, args });
 }
 
 /** An entry of Chromium's performance timeline, which TypeScript's DOM lacks. */

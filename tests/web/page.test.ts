@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,7 +7,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
-import { loadClassifier } from "../../src/node.ts";
+import { convert, loadClassifier } from "../../src/node.ts";
 import { capture } from "../cli/capture.ts";
 import { accessibilityProblems, browserMissing, launchBrowser, openWatched, type WatchedPage } from "./browser.ts";
 import { type Site, serveSite } from "./site.ts";
@@ -61,6 +61,17 @@ async function answersOfNode(path: string): Promise<readonly string[]> {
   await using classifier = await loadClassifier(model);
   const predictions = await classifier.classify(path);
   return predictions.map(({ label, probability }) => `${label} ${Math.round(100 * probability)}`);
+}
+
+/** Drops files on the page, as a file manager does. */
+async function drop(page: Page, files: readonly (readonly [name: string, bytes: Uint8Array])[]): Promise<void> {
+  const texts = files.map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")] as const);
+  await page.evaluate((all) => {
+    const data = new DataTransfer();
+    for (const [name, text] of all)
+      data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, texts);
 }
 
 /** An emoji as a JPEG file of any size and EXIF orientation. */
@@ -130,14 +141,7 @@ describe.skipIf(browserMissing)("Try", () => {
   test("takes a dropped photo of 12 megapixels, and shows where the evidence is", async () => {
     await withView("try", async ({ page }) => {
       const path = await jpeg("large.jpg", "1f408", 3500);
-      const bytes = (await sharp(path).toBuffer()).toString("base64");
-      await page.evaluate((content) => {
-        const data = new DataTransfer();
-        data.items.add(
-          new File([Uint8Array.from(atob(content), (each) => each.charCodeAt(0))], "large.jpg", { type: "image/jpeg" }),
-        );
-        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-      }, bytes);
+      await drop(page, [["large.jpg", await readFile(path)]]);
       await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(await answersOfNode(path));
       await page.locator("#evidence").fill("60");
       await page.getByText("Evidence of “animals & plants”").waitFor();
@@ -146,6 +150,28 @@ describe.skipIf(browserMissing)("Try", () => {
         return new Set(Array.from({ length: 500 }, (_, index) => data[4 * 97 * index])).size;
       });
       expect(colors).toBeGreaterThan(20);
+    });
+  });
+
+  test("opens the dropped files of a TensorFlow.js model", async () => {
+    await withView("try", async ({ page }) => {
+      const { bytes, beside } = await convert(model, { to: "tfjs" });
+      await drop(page, [...beside, ["model.json", bytes]]);
+      await page.getByRole("heading", { name: "model.json", exact: true }).waitFor({ timeout: 60_000 });
+      await page.getByTitle("Cat").click();
+      const expected = await answersOfNode(join(emoji, "1f408.png"));
+      await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(expected);
+    });
+  });
+
+  test("classifies what the webcam shows, again and again, until it is stopped", async () => {
+    await withView("try", async ({ page }) => {
+      await page.getByRole("button", { name: "Webcam", exact: true }).click();
+      await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
+      const answered = await page.locator(".speed").evaluateHandle(({ firstChild }) => firstChild!);
+      await page.waitForFunction((node) => !node.isConnected, answered);
+      await page.getByRole("button", { name: "Stop the webcam" }).click();
+      await page.getByRole("button", { name: "Webcam", exact: true }).waitFor();
     });
   });
 

@@ -19,7 +19,8 @@ export class ModelCard extends HTMLElement {
       type: "file",
       class: "visually-hidden",
       id: "model-file",
-      accept: ".onnx,.keras,.h5,.hdf5,.safetensors,.pth",
+      multiple: true,
+      accept: ".onnx,.keras,.h5,.hdf5,.safetensors,.pth,.json,.bin",
       onchange: () => void openModelFiles(chosenFiles(file)).then(() => Object.assign(file, { value: "" })),
     });
     const address = h("input", { type: "url", placeholder: words.urlExample, ariaLabel: words.url, required: true });
@@ -73,13 +74,16 @@ export class ModelCard extends HTMLElement {
 
 /** Opens the model among dropped or chosen files. */
 export async function openModelFiles(files: readonly DroppedFile[]): Promise<void> {
-  const found = files.find(({ file }) => isModelFile(file));
-  if (found) await attempt(() => useModel(found.file.name, found.file));
+  const found = files.find(({ file }) => isModelFile(file))?.file;
+  if (!found) return;
+  // A model of TensorFlow.js refers to the files of its folder.
+  const others = files.map(({ file }) => file).filter((file) => file !== found);
+  await attempt(() => useModel(found.name, /\.json$/i.test(found.name) ? [found, ...others] : found));
 }
 
 /** Returns whether a file is a model, by its name. */
 export function isModelFile({ name }: File): boolean {
-  return /\.(onnx|keras|h5|hdf5|safetensors|pth|pt)$/i.test(name);
+  return /\.(onnx|keras|h5|hdf5|safetensors|pth|pt|json)$/i.test(name);
 }
 
 customElements.define("model-card", ModelCard);

@@ -1,5 +1,5 @@
 import { sha256 } from "../../base/checksums.ts";
-import { AbortedError, FileError, UsageError } from "../../base/errors.ts";
+import { AbortedError, FileError } from "../../base/errors.ts";
 import { isHubAddress, parseHubAddress } from "../../base/hub-address.ts";
 import type { Downloads } from "../../base/platform.ts";
 import { parseAddress } from "../address.ts";
@@ -44,24 +44,26 @@ export function webDownloads(options: WebDownloadOptions = {}): Downloads {
   return {
     async read(address) {
       const { url, checksum } = addressOf(address, options.baseUrl ?? location.href);
-      if (checksum?.algorithm === "md5") throw withMd5(url);
       const isStored = /^https?:/.test(url);
       const cache = isStored ? await openCache() : undefined;
       const found = await cache?.match(url);
-      if (found && (checksum === undefined || found.headers.get(sha256Header) === checksum.digest)) {
-        return new Uint8Array(await found.arrayBuffer());
+      if (found) {
+        const bytes = new Uint8Array(await found.arrayBuffer());
+        const isSha256 = checksum?.algorithm === "sha256";
+        const digest = isSha256 ? found.headers.get(sha256Header) : checksum && (await digestOf(bytes, "md5"));
+        if (digest === checksum?.digest) return bytes;
       }
       const bytes = await download(url, options);
-      const digest = await sha256(bytes);
+      const digest = checksum && (await digestOf(bytes, checksum.algorithm));
       if (checksum !== undefined && digest !== checksum.digest) {
         throw new FileError({
           where: `download of ${url}`,
-          what: "the file has another SHA-256",
+          what: `the file has another ${checksum.algorithm === "md5" ? "MD5" : "SHA-256"}`,
           received: digest,
           expected: checksum.digest,
         });
       }
-      const headers = { [sha256Header]: digest, [storedAtHeader]: new Date().toISOString() };
+      const headers = { [sha256Header]: await sha256(bytes), [storedAtHeader]: new Date().toISOString() };
       const stored = new Response(bytes, { headers: { ...headers, "content-length": String(bytes.length) } });
       // The cache only saves time: it may be full.
       await cache?.put(url, stored).catch(() => {});
@@ -163,11 +165,6 @@ async function receive(
   return bytes;
 }
 
-function withMd5(url: string): UsageError {
-  return new UsageError({
-    where: `address ${url}`,
-    what: "browsers do not compute MD5",
-    expected: "#sha256= and 64 digits",
-    remedy: "Download the file and pass it as a File.",
-  });
+async function digestOf(bytes: Uint8Array, algorithm: "md5" | "sha256"): Promise<string> {
+  return algorithm === "md5" ? (await import("../../base/md5.ts")).md5(bytes) : sha256(bytes);
 }
