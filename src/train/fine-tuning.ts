@@ -5,7 +5,7 @@ import type { WeightSpec } from "../graph/layer-weights.ts";
 import type { Layer, Network } from "../graph/network.ts";
 import { blocksOf, layerAt, topBlock } from "../models/parts.ts";
 import type { Settings } from "./settings/settings.ts";
-import { bytesOf, changing, frozenEnd } from "./step/frozen-backbone.ts";
+import { changing, frozenEnd } from "./step/frozen-backbone.ts";
 import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 
 /** Fine-tuning settings: which weights train, how fast, and the mode of batch normalization. */
@@ -26,9 +26,6 @@ export interface FineTuning extends Pick<TrainingGraphOptions, "trainable" | "ba
   /** Warnings for the user, in sentences. */
   readonly warnings: readonly string[];
 }
-
-/** Memory limit of the feature maps of cached views. */
-const mostCachedGib = 4;
 
 /** Below this, batch statistics are too noisy. */
 const smallBatch = 32;
@@ -65,35 +62,20 @@ export function fineTuning(network: Network, choice: FineTuningChoice, start: Fi
   };
 }
 
-/** What decides whether views can be cached. */
-interface CachedViews extends Pick<TrainingGraphOptions, "trainable" | "batchNorm"> {
-  readonly views: number;
-  readonly network: Network;
-  readonly images: number;
-  readonly mixing: Mixing;
-}
-
-/** @throws {UsageError} no layers are frozen before those that train, images are mixed, or the maps need too much memory. */
-export function assertCacheable(where: string, { views, network, images, mixing, ...training }: CachedViews): void {
-  const end = frozenEnd(network, changing(training));
-  const { mixup = 0, cutMix = 0 } = mixing;
+/** @throws {UsageError} no layers are frozen before those that train, or images are mixed. */
+export function assertCacheable(
+  where: string,
+  views: number,
+  network: Network,
+  { mixup = 0, cutMix = 0, ...training }: Mixing & Pick<TrainingGraphOptions, "trainable" | "batchNorm">,
+): void {
   const isMixed = mixup > 0 || cutMix > 0;
-  if (end === undefined || isMixed) {
-    throw new UsageError({
-      where,
-      what: isMixed ? "mixed images are not repeated" : "no layers are frozen before those that train",
-      received: views,
-      remedy: isMixed ? "Leave out mixup and CutMix." : "Freeze the first layers, e.g. all before the last block.",
-    });
-  }
-  const gib = (views * images * bytesOf(network.layers[end]!)) / 2 ** 30;
-  if (gib <= mostCachedGib) return;
+  if (!isMixed && frozenEnd(network, changing(training)) !== undefined) return;
   throw new UsageError({
     where,
-    what: "the feature maps of so many views need too much memory",
-    received: `${views} views of ${images} images, ${gib.toFixed(1)} GiB`,
-    expected: `at most ${mostCachedGib} GiB`,
-    remedy: "Use fewer views or smaller images.",
+    what: isMixed ? "mixed images are not repeated" : "no layers are frozen before those that train",
+    received: views,
+    remedy: isMixed ? "Leave out mixup and CutMix." : "Freeze the first layers, e.g. all before the last block.",
   });
 }
 

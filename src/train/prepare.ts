@@ -170,8 +170,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const { trainable = tuning.trainable, rateFactor = tuning.rateFactor } = request;
   const batchNorm = typeof request.batchNorm === "function" ? request.batchNorm : tuning.batchNorm;
   if (views !== undefined) {
-    const images = dataset.samples.length;
-    assertCacheable(placeOf("cachedViews", request), { views, network, images, mixing, trainable, batchNorm });
+    assertCacheable(placeOf("cachedViews", request), views, network, { ...mixing, trainable, batchNorm });
   }
   return {
     ...started,

@@ -2,7 +2,7 @@ import { partAfter } from "../models/layer-list.ts";
 import type { Answer } from "../tasks/evaluate/evaluate.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { TrainingPlan } from "./prepare.ts";
-import { bytesOf, changing, FrozenBackbone, frozenEnd, loadPart } from "./step/frozen-backbone.ts";
+import { changing, FrozenBackbone, frozenEnd, loadPart } from "./step/frozen-backbone.ts";
 
 /** Memory limit of the cached feature maps of the validation images. */
 const mostBytes = 512 * 2 ** 20;
@@ -18,13 +18,10 @@ export class Validation {
 
   constructor(plan: TrainingPlan) {
     this.#plan = plan;
-    const end = frozenEnd(plan.network, changing(plan.step));
-    const images = plan.validation?.dataset.samples.length ?? 0;
-    const bytes = end === undefined ? 0 : images * bytesOf(plan.network.layers[end]!);
-    this.#end = bytes / plan.communicator.size <= mostBytes ? end : undefined;
+    this.#end = frozenEnd(plan.network, changing(plan.step));
   }
 
-  /** A frozen backbone whose feature maps fit into memory runs only in the first validation. */
+  /** A frozen backbone runs only in the first validation, as far as its feature maps fit into memory. */
   async load(tensors: StepTensors): Promise<{ readonly answer: Answer; readonly dispose: () => Promise<void> }> {
     const { network, step } = this.#plan;
     const { platform, session } = step;
@@ -32,7 +29,7 @@ export class Validation {
       const whole = await loadPart(network, tensors, step);
       return { answer: ({ images }) => whole.run(images), dispose: () => whole.dispose() };
     }
-    this.#backbone ??= new FrozenBackbone(network, this.#end, tensors, step);
+    this.#backbone ??= new FrozenBackbone(network, this.#end, tensors, { ...step, mostBytes });
     const backbone = this.#backbone;
     const head = await loadPart(partAfter(network, this.#end), tensors, { platform, session });
     return {

@@ -70,38 +70,51 @@ export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolea
   return undefined;
 }
 
-/** Memory of the feature maps of one image after a layer, in bytes. */
-export function bytesOf({ outputShape }: Layer): number {
-  return sizeOf(outputShape) * Float32Array.BYTES_PER_ELEMENT;
-}
-
-/** The frozen layers before all that train. Computes the feature maps of each view of an image once, and keeps them. */
+/**
+ * The frozen layers before all that train. Computes the feature maps of each view of an image once, and keeps them as long as they
+ * fit into a limit of memory; of later views they are computed each time.
+ */
 export class FrozenBackbone {
   readonly #load: () => Promise<LoadedPart>;
   readonly #shape: readonly number[];
+  readonly #mostViews: number;
   /** By view. */
   readonly #maps = new Map<string, Float32Array>();
   #part: LoadedPart | undefined;
 
-  /** @param end index of its last layer. @param tensors as for {@link loadPart}. */
-  constructor(network: Network, end: number, tensors: ReadonlyMap<string, FloatTensor>, options: PartOptions) {
+  /**
+   * @param end index of its last layer. @param tensors as for {@link loadPart}.
+   * @param options `mostBytes`: memory limit of the feature maps.
+   */
+  constructor(
+    network: Network,
+    end: number,
+    tensors: ReadonlyMap<string, FloatTensor>,
+    options: PartOptions & { readonly mostBytes: number },
+  ) {
     this.#load = () => loadPart(partUpTo(network, end), tensors, options);
     this.#shape = network.layers[end]!.outputShape;
+    this.#mostViews = options.mostBytes / (sizeOf(this.#shape) * Float32Array.BYTES_PER_ELEMENT);
   }
 
   /** Images `[N, H, W, C]`, and the name of each one's view → feature maps `[N, h, w, c]`. */
   async run(images: Tensor, views: readonly string[]): Promise<FloatTensor> {
     const size = sizeOf(this.#shape);
-    const missing = views.flatMap((view, row) => (this.#maps.has(view) ? [] : [row]));
-    if (missing.length > 0) {
-      this.#part ??= await this.#load();
-      const { data } = await this.#part.run(rowsOf(images, missing));
-      for (const [place, row] of missing.entries()) {
-        this.#maps.set(views[row]!, data.slice(place * size, (place + 1) * size));
-      }
-    }
     const maps = floatTensor([views.length, ...this.#shape]);
-    for (const [row, view] of views.entries()) maps.data.set(this.#maps.get(view)!, row * size);
+    const missing: number[] = [];
+    for (const [row, view] of views.entries()) {
+      const kept = this.#maps.get(view);
+      if (kept) maps.data.set(kept, row * size);
+      else missing.push(row);
+    }
+    if (missing.length === 0) return maps;
+    this.#part ??= await this.#load();
+    const { data } = await this.#part.run(rowsOf(images, missing));
+    for (const [place, row] of missing.entries()) {
+      const map = data.subarray(place * size, (place + 1) * size);
+      maps.data.set(map, row * size);
+      if (this.#maps.size < this.#mostViews) this.#maps.set(views[row]!, map.slice());
+    }
     return maps;
   }
 

@@ -31,6 +31,9 @@ import {
   worthKeeping,
 } from "./training-state.ts";
 
+/** Memory limit of the feature maps of cached views. */
+const mostBytes = 4 * 2 ** 30;
+
 /** Options of a training step. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly platform: Platform;
@@ -156,7 +159,7 @@ export class TrainingStep {
     const parts = (frozen: ReadonlyMap<string, FloatTensor>) => ({
       frozen,
       network: trained,
-      backbone: end === undefined ? undefined : new FrozenBackbone(network, end, frozen, given),
+      backbone: end === undefined ? undefined : new FrozenBackbone(network, end, frozen, { ...given, mostBytes }),
     });
     if (options.accumulate === 1 && !reduce) {
       const graph = trainingGraph(trained, unsynchronized(options));
