@@ -30,7 +30,10 @@ export function threadedEngine(engine: Engine): Engine {
   };
 }
 
-async function createThreadedSession(model: Uint8Array, { signal: _, ...options }: SessionOptions): Promise<Session> {
+async function createThreadedSession(
+  model: Uint8Array,
+  { signal: _, compileFor: __, ...options }: SessionOptions,
+): Promise<Session> {
   const session = new ThreadedSession();
   const { outputShapes } = await session.ask({ load: model, options });
   return Object.assign(session, { outputShapes });
