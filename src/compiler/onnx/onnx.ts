@@ -45,7 +45,7 @@ export interface OnnxOptions {
    * float32. Default `float32`.
    */
   readonly storedAs?: StoredType | undefined;
-  /** Type of the numbers that the graph computes with, see {@link computeInHalf}; inputs and outputs stay. Default `float32`. */
+  /** Type of the numbers that the graph computes with; inputs and outputs stay. Default `float32`. */
   readonly precision?: CompileTarget["precision"];
   /**
    * Finds the maxima by comparison in the gradient of max pooling: for engines whose pooling does not return their
