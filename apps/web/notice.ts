@@ -1,3 +1,4 @@
+import { messageOf } from "../../src/base/errors.ts";
 import { h } from "./dom.ts";
 import { texts } from "./texts.ts";
 
@@ -23,6 +24,6 @@ export async function attempt(action: () => Promise<unknown>): Promise<void> {
     if ((error as { code?: unknown }).code === "ABORTED") return;
     const isOwn = error instanceof Error && "code" in error;
     if (!isOwn) console.warn(error);
-    notify(error instanceof Error ? error.message : String(error), "error");
+    notify(messageOf(error), "error");
   }
 }

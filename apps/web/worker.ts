@@ -1,3 +1,4 @@
+import { messageOf } from "../../src/base/errors.ts";
 import type { Source } from "../../src/base/platform.ts";
 import { bind } from "../../src/bind.ts";
 import { outputLayer } from "../../src/graph/network.ts";
@@ -96,6 +97,6 @@ addEventListener("message", async ({ data: { id, name, input } }: MessageEvent<J
     const result = await jobs[name](input, (progress) => postMessage({ id, progress }));
     postMessage({ id, result });
   } catch (error) {
-    postMessage({ id, error: error instanceof Error ? error.message : String(error) });
+    postMessage({ id, error: messageOf(error) });
   }
 });

@@ -1,5 +1,5 @@
 import type * as Ort from "onnxruntime-web/wasm";
-import { RuntimeUnavailableError } from "../../base/errors.ts";
+import { messageOf, RuntimeUnavailableError } from "../../base/errors.ts";
 import type { EngineReport, ProfileEvent, Session, Tensors } from "../../base/platform.ts";
 import { WorkQueue } from "../../base/work-queue.ts";
 import type { ElementType } from "../../graph/ops.ts";
@@ -23,7 +23,7 @@ export async function openOnnxSession(
   const session = await queue.add(create).catch((cause: unknown) => {
     throw new RuntimeUnavailableError({
       where: "ONNX Runtime in WebAssembly",
-      what: `it cannot load the model: ${cause instanceof Error ? cause.message : String(cause)}`,
+      what: `it cannot load the model: ${messageOf(cause)}`,
       cause,
     });
   });
