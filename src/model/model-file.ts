@@ -1,6 +1,6 @@
 import { FormatError, UsageError, XceptionError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import { accepting, choice, number, oneOf, wholeNumber } from "../base/kinds.ts";
+import { accepting, choice, number, oneOf, onOff, wholeNumber } from "../base/kinds.ts";
 import { anything, check, either, fitting, list, object, optional, record, triple } from "../base/schema.ts";
 import { type CompileOptions, compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
@@ -44,6 +44,7 @@ const preprocessingSchema = object({
 
 const quantizationSchema = object({
   weightBits: oneOfNumbers(7, 8),
+  perTensor: optional(onOff()),
   activations: record(object({ scale: number({ above: 0 }), zeroPoint: byte })),
   floatLayers: list(string),
 });
