@@ -11,7 +11,7 @@ import { syntheticWeights } from "../src/graph/synthetic.ts";
 import { type ImageSource, xception } from "../src/index.ts";
 import { ImagePreparation, imageBatch } from "../src/model/images.ts";
 import { decodeOptionsOf, defaultPreprocessing, sizedDecodeOptionsOf } from "../src/model/model.ts";
-import { encodeModel } from "../src/model/model-file.ts";
+import { encodeModel } from "../src/model/model-writer.ts";
 import { loadPredictor } from "../src/model/predictor.ts";
 import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
 import { evaluate, evaluateBatches } from "../src/tasks/evaluate/evaluate.ts";

@@ -5,12 +5,12 @@
  */
 import { existsSync } from "node:fs";
 import { toOnnx } from "../src/compiler/onnx/onnx.ts";
+import { networkCost } from "../src/graph/cost.ts";
 import type { Network } from "../src/graph/network.ts";
 import { OpGraphBuilder } from "../src/graph/op-builder.ts";
 import { initializeWeights, xception } from "../src/index.ts";
 import { defaultPreprocessing } from "../src/model/model.ts";
 import { loadPredictor } from "../src/model/predictor.ts";
-import { networkCost } from "../src/report/cost.ts";
 import { nodePlatform } from "../src/runtime/node/platform.ts";
 import { mulberry32 } from "../src/tensor/random.ts";
 import { floatTensor } from "../src/tensor/tensor.ts";

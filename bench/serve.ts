@@ -15,7 +15,7 @@ import { createClient } from "../src/client/client.ts";
 import { syntheticWeights } from "../src/graph/synthetic.ts";
 import { xception } from "../src/index.ts";
 import { defaultPreprocessing } from "../src/model/model.ts";
-import { encodeModel } from "../src/model/model-file.ts";
+import { encodeModel } from "../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
 import { threadedEngine } from "../src/runtime/node/threaded-engine.ts";
 import { type Classifier, loadClassifier } from "../src/tasks/evaluate/classifier.ts";

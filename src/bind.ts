@@ -168,7 +168,7 @@ export function bind(platform: Platform): Verbs {
     saveModel: async (path, model) => {
       const files = filesOf(platform);
       const [{ encodeModel }, { modelFileCard }, { writeCard }] = await Promise.all([
-        import("./model/model-file.ts"),
+        import("./model/model-writer.ts"),
         import("./tasks/card/card.ts"),
         import("./tasks/card/card-file.ts"),
       ]);

@@ -48,14 +48,8 @@ export * from "./models/xception/paper.ts";
 
 // Reports: summaries, plots, costs and evaluations.
 
-export {
-  type ConvolutionComparison,
-  type Cost,
-  describeCost,
-  type LayerCost,
-  type NetworkCost,
-  networkCost,
-} from "./report/cost.ts";
+export { type ConvolutionComparison, type Cost, type LayerCost, type NetworkCost, networkCost } from "./graph/cost.ts";
+export { describeCost } from "./report/cost.ts";
 export { describeEvaluation, type EvaluationTextOptions, predictionsCsv } from "./report/evaluation.ts";
 export { type PlotOptions, plotDot } from "./report/plot/dot.ts";
 export { plotSvg } from "./report/plot/plot.ts";
@@ -66,6 +60,7 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 export * from "./compiler/compile.ts";
 export * from "./compiler/fold-batch-norm.ts";
 export * from "./compiler/gradient.ts";
+export { inferenceForm } from "./compiler/inference.ts";
 export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
 export * from "./compiler/onnx/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
@@ -151,7 +146,8 @@ export { runTraining } from "./train/train.ts";
 
 export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./model/model.ts";
-export { decodeModel, encodeModel, type ModelDescription } from "./model/model-file.ts";
+export { decodeModel, type ModelDescription } from "./model/model-file.ts";
+export { encodeModel } from "./model/model-writer.ts";
 export {
   type InferenceModel,
   type LoadPart,

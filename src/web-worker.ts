@@ -1,7 +1,6 @@
 /** The worker of `xception-ts/web`: the verbs, bound to a browser. */
 import { bind } from "./bind.ts";
 import type { ModelParts } from "./model/model.ts";
-import { encodeModel } from "./model/model-file.ts";
 import { listModels, removeModel, type WebDownloadOptions } from "./runtime/web/downloads.ts";
 import { type WebPlatformOptions, webPlatform } from "./runtime/web/platform.ts";
 import { serveVerbs } from "./runtime/web/remote/server.ts";
@@ -30,7 +29,10 @@ serveVerbs(globalThis as never, (platformOptions: WebPlatformOptions) => {
   return {
     ...bound(),
     ...Object.fromEntries(Object.keys(loading).map((verb) => [verb, withHooks(verb as keyof typeof loading)])),
-    saveModel: (model: ModelParts) => new Blob([encodeModel(model) as Uint8Array<ArrayBuffer>]),
+    saveModel: async (model: ModelParts) => {
+      const { encodeModel } = await import("./model/model-writer.ts");
+      return new Blob([encodeModel(model) as Uint8Array<ArrayBuffer>]);
+    },
     listModels,
     removeModel: (address?: string) => removeModel(address, platformOptions.baseUrl),
   };

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../../src/base/errors.ts";
-import { fits, interpolations, type PreprocessingOptions, preprocessNames } from "../../src/model/preprocessing.ts";
+import { fits, interpolations } from "../../src/graph/preprocessing.ts";
+import { type PreprocessingOptions, preprocessNames } from "../../src/model/preprocessing.ts";
 
 /** Adds the flags that state the preprocessing of a model's images. */
 export function addPreprocessingOptions(command: Command): Command {

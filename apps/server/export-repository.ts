@@ -3,7 +3,7 @@ import { UsageError } from "../../src/base/errors.ts";
 import { imageInput } from "../../src/compiler/lower.ts";
 import { imageSizeOf } from "../../src/graph/network.ts";
 import { type Model, resizesInGraph } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import type { ServeSettings } from "./settings.ts";
 
 /** Servers that a repository can be written for. */

@@ -2,7 +2,7 @@ import { messageOf } from "../../src/base/errors.ts";
 import type { Source } from "../../src/base/platform.ts";
 import { bind } from "../../src/bind.ts";
 import { outputLayer } from "../../src/graph/network.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { updateArchitecture } from "../../src/model/update-architecture.ts";
 import { webPlatform } from "../../src/runtime/web/platform.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";

@@ -24,6 +24,8 @@ export interface Engine {
    * again (`SessionOptions.compileFor`). Default false.
    */
   readonly choosesDevice?: boolean;
+  /** Announces a model, so that the engine's own code can be loaded while the model is. */
+  prepare?(): void;
   /**
    * Loads an ONNX model.
    * @throws {RuntimeUnavailableError} the device is not available, or the engine rejects the model.
@@ -240,7 +242,7 @@ export interface SessionOptions {
    */
   readonly device?: Device | "fastest" | undefined;
   /** Compiles the model for another device, for engines that choose one; added by the functions that load networks. */
-  readonly compileFor?: ((target: CompileTarget) => Uint8Array) | undefined;
+  readonly compileFor?: ((target: CompileTarget) => Promise<Uint8Array>) | undefined;
   /** Threads inside one operator; default: one for each core. */
   readonly threads?: number | undefined;
   /** Lets the engine fold and fuse operators, and choose their layout; default true. */

@@ -1,4 +1,4 @@
-import { type WireReader, WireWriter, wireTypes } from "./wire.ts";
+import { type WireReader, wireTypes } from "./wire.ts";
 
 /**
  * Fields of a protobuf message by name: number, kind, and whether it is repeated. As in proto3, fields with their default value
@@ -8,7 +8,8 @@ export type MessageFields = Readonly<Record<string, Field>>;
 type Field = readonly [id: number, kind: Scalar | MessageFields, repeated?: "repeated"];
 type Scalar = keyof typeof scalars;
 
-type Message = Record<string, unknown>;
+/** Fields by name. */
+export type Message = Record<string, unknown>;
 
 /** Options of {@link decodeMessage}. */
 export interface DecodeMessageOptions {
@@ -22,7 +23,7 @@ export interface DecodeMessageOptions {
 const { varint, fixed64, fixed32, delimited } = wireTypes;
 
 /** Wire type of each kind; numbers may be packed. */
-const scalars = {
+export const scalars = {
   string: delimited,
   bytes: delimited,
   int32: varint,
@@ -32,12 +33,7 @@ const scalars = {
 } as const;
 
 /** Key of unknown fields, hidden from everything that lists or compares fields. */
-const unknownFields = Symbol("unknown fields");
-
-/** Encodes a message of a schema. */
-export function encodeMessage(fields: MessageFields, message: object): Uint8Array {
-  return write(fields, message as Message).finish();
-}
+export const unknownFields: unique symbol = Symbol("unknown fields");
 
 /**
  * Decodes a message of a schema; bytes are not copied.
@@ -52,39 +48,8 @@ export function decodeMessage(
   return read(fields, reader, reader.end, whole, {});
 }
 
-function write(fields: MessageFields, message: Message): WireWriter {
-  const writer = new WireWriter();
-  for (const [name, [id, kind, repeated]] of arranged(fields).sorted) {
-    const value = message[name];
-    if (value === undefined || value === null) continue;
-    const values = repeated ? (value as readonly unknown[]) : [value];
-    const tag = (wire: number) => writer.int64(id * 8 + wire);
-    if (typeof kind === "object") {
-      for (const each of values) {
-        tag(delimited);
-        writer.bytes(write(kind, each as Message));
-      }
-    } else if (repeated && scalars[kind] !== delimited) {
-      if (values.length === 0) continue;
-      const packed = new WireWriter();
-      for (const each of values) packed[kind](each as never);
-      tag(delimited);
-      writer.bytes(packed);
-    } else {
-      for (const each of values) {
-        if (!repeated && isDefault(each)) continue;
-        tag(scalars[kind]);
-        writer[kind](each as never);
-      }
-    }
-  }
-  for (const each of (message as { [unknownFields]?: readonly Uint8Array[] })[unknownFields] ?? []) {
-    writer.raw(each);
-  }
-  return writer;
-}
-
-function isDefault(value: unknown): boolean {
+/** Returns whether a value is its type's default, which is not written. */
+export function isDefault(value: unknown): boolean {
   if (typeof value === "number") return Object.is(value, 0);
   return typeof value === "string" || value instanceof Uint8Array ? value.length === 0 : false;
 }
@@ -167,7 +132,8 @@ interface Arranged {
 
 const known = new WeakMap<MessageFields, Arranged>();
 
-function arranged(fields: MessageFields): Arranged {
+/** Arranges the fields of a message, once. */
+export function arranged(fields: MessageFields): Arranged {
   const found = known.get(fields);
   if (found) return found;
   const sorted = Object.entries(fields).sort(([, [a]], [, [b]]) => a - b);

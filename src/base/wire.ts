@@ -1,7 +1,6 @@
 /** Wire types of protobuf. @see https://protobuf.dev/programming-guides/encoding */
 export const wireTypes = { varint: 0, fixed64: 1, delimited: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const;
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Groups are obsolete; a limit against hostile files. */
 const deepestGroup = 100;
@@ -96,79 +95,4 @@ export class WireReader {
     this.position += count;
     return start;
   }
-}
-
-/** Encoded values, appended one by one; large parts are only copied by {@link finish}. */
-export class WireWriter {
-  readonly #parts: Uint8Array[] = [];
-  #small: number[] = [];
-  #length = 0;
-
-  int32(value: number): void {
-    this.int64(value);
-  }
-
-  /** An integer, a tag or a length; negative ones take ten bytes. */
-  int64(value: number | bigint): void {
-    let rest = value;
-    if (typeof rest === "bigint" || rest < 0 || rest > 0x7fffffff) {
-      let large = BigInt.asUintN(64, BigInt(rest));
-      for (; large > 0x7fffffffn; large >>= 7n) this.#small.push(Number(large & 0x7fn) | 0x80);
-      rest = Number(large);
-    }
-    for (; rest > 0x7f; rest >>>= 7) this.#small.push((rest & 0x7f) | 0x80);
-    this.#small.push(rest);
-  }
-
-  float(value: number): void {
-    this.#small.push(...new Uint8Array(littleEndian(4, (view) => view.setFloat32(0, value, true))));
-  }
-
-  double(value: number): void {
-    this.#small.push(...new Uint8Array(littleEndian(8, (view) => view.setFloat64(0, value, true))));
-  }
-
-  /** Bytes or another writer's values, preceded by their length. */
-  bytes(content: Uint8Array | WireWriter): void {
-    if (content instanceof WireWriter) content.#flush();
-    this.int64(content instanceof WireWriter ? content.#length : content.length);
-    for (const part of content instanceof WireWriter ? content.#parts : [content]) this.raw(part);
-  }
-
-  string(text: string): void {
-    this.bytes(encoder.encode(text));
-  }
-
-  /** Bytes that are encoded already. */
-  raw(bytes: Uint8Array): void {
-    this.#flush();
-    this.#append(bytes);
-  }
-
-  finish(): Uint8Array {
-    this.#flush();
-    const bytes = new Uint8Array(this.#length);
-    let at = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return bytes;
-  }
-
-  #flush(): void {
-    if (this.#small.length > 0) this.#append(Uint8Array.from(this.#small));
-    this.#small = [];
-  }
-
-  #append(part: Uint8Array): void {
-    this.#parts.push(part);
-    this.#length += part.length;
-  }
-}
-
-function littleEndian(bytes: number, write: (view: DataView) => void): ArrayBuffer {
-  const view = new DataView(new ArrayBuffer(bytes));
-  write(view);
-  return view.buffer;
 }

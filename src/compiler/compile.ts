@@ -1,5 +1,5 @@
 import { GraphError } from "../base/errors.ts";
-import type { CompileTarget, Device } from "../base/platform.ts";
+import type { CompileTarget } from "../base/platform.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { OpGraph } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
@@ -24,15 +24,6 @@ import { splitBatchNorm } from "./training-batch-norm.ts";
  * - `program`: the inference graph as fused steps for our WebAssembly engine, no `.onnx` file.
  */
 export type CompileForm = "exact" | "inference" | "training" | "int8" | "program";
-
-/**
- * The form in which a device runs a network fastest: `wasm` is our own engine. Only CPUs multiply integers; elsewhere their weights
- * are expanded.
- */
-export function inferenceForm(device: Device, quantization?: Quantization): "inference" | "int8" | "program" {
-  if (device === "wasm") return "program";
-  return device === "cpu" && quantization ? "int8" : "inference";
-}
 
 /** The device that a training step is written for. */
 export interface TrainingTarget {
@@ -105,10 +96,7 @@ export function compileGraph(
     ...others
   }: CompileGraphOptions,
 ): Uint8Array {
-  if (form === "program") {
-    const { graph: runnable, weights: stored } = foldBatchNorm(graph, weights);
-    return toProgram(runnable, stored, { name: others.name, storedAs });
-  }
+  if (form === "program") return toProgram(graph, weights, { name: others.name, storedAs });
   if (storedAs === "int8" && form !== "exact") {
     const where = `form "${form}"`;
     throw new GraphError({ where, what: "its kernels cannot be stored as int8", expected: "float32 or float16" });

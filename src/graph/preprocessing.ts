@@ -1,5 +1,11 @@
 import type { ImageResizing } from "../base/platform.ts";
 
+/** Kernels to resize images with. */
+export const interpolations = ["nearest", "bilinear", "bicubic"] as const;
+
+/** Ways to fit an image into the network's size. */
+export const fits = ["fill", "cover", "contain"] as const;
+
 /** Scaling of pixels to a network's input: `pixel · scale + offset` per channel. It is specific to the weights. */
 export interface Preprocessing {
   /** One number, or one per channel. */

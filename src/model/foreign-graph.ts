@@ -1,6 +1,6 @@
 import { FormatError, UsageError } from "../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../base/platform.ts";
-import { encodeMessage } from "../base/protobuf.ts";
+import { encodeMessage } from "../base/protobuf-writer.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
@@ -177,7 +177,7 @@ export async function createGraphSession(
   { images, preprocessing, where, session, answersOf }: GraphSessionOptions,
 ): Promise<Session> {
   const isolation = isolationOf(graph, where, images.size);
-  const compileFor = () => graph;
+  const compileFor = async () => graph;
   const network = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
   const scoresOf = ({ [images.output]: answer }: Tensors) => {
     const scores = probabilitiesOf(images, answer as FloatTensor, where);

@@ -4,7 +4,8 @@ import { compile } from "../compiler/compile.ts";
 import type { OnnxOptions } from "../compiler/onnx/onnx.ts";
 import { type FileContents, type FileFormat, type FileGroup, metadataKey } from "../formats/format.ts";
 import type { KerasModelParts } from "../formats/keras/writer.ts";
-import { graphFacts, onnxFormat, readsBytes } from "../formats/onnx/format.ts";
+import { graphFacts, onnxFormat } from "../formats/onnx/format.ts";
+import { readsBytes } from "../formats/onnx/own-file.ts";
 import { firstBytes, type Signature, signatures } from "../formats/signatures.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
 import type { Weights } from "../graph/weights.ts";
@@ -12,15 +13,8 @@ import type { GraphFacts } from "../report/summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { graphShapes } from "./foreign-graph.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
-import {
-  classifierProblem,
-  encodeModel,
-  type ModelDescription,
-  modelIn,
-  networkOf,
-  readMetadata,
-  writeMetadata,
-} from "./model-file.ts";
+import { classifierProblem, type ModelDescription, modelIn, networkOf, readMetadata } from "./model-file.ts";
+import { encodeModel, writeMetadata } from "./model-writer.ts";
 import type { WeightsSource } from "./weights-file.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { FormatError } from "../base/errors.ts";
 import type { Engine, SessionOptions, Tensors } from "../base/platform.ts";
-import { encodeMessage } from "../base/protobuf.ts";
+import { encodeMessage } from "../base/protobuf-writer.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
 import { modelProto } from "../compiler/onnx/schema.ts";

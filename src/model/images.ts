@@ -2,7 +2,6 @@ import { FormatError } from "../base/errors.ts";
 import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
-import { compileGraph } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { imageSizeOf } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
@@ -23,7 +22,11 @@ export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
 const largestRatio = 200;
 
 /** Compiles the model that resizes bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
-export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
+export async function preparationModel(
+  [height, width]: readonly [number, number],
+  resize: ImageResize,
+): Promise<Uint8Array> {
+  const { compileGraph } = await import("../compiler/compile.ts");
   const build = new OpGraphBuilder();
   build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
   return compileGraph(build.finish(), new Map(), { form: "exact", name: "preparation", resize });
@@ -63,9 +66,9 @@ export class ImagePreparation {
     if (isTooLong) throw notResized(image, decoded, `one side is more than ${largestRatio} times as long as the other`);
     const { images } = this.#platform;
     if (images.resize) return images.resize(decoded, { ...preprocessing, width, height });
-    this.#session ??= this.#platform.engine.createSession(preparationModel([height, width], preprocessing), {
-      threads: 1,
-    });
+    this.#session ??= preparationModel([height, width], preprocessing).then((model) =>
+      this.#platform.engine.createSession(model, { threads: 1 }),
+    );
     const session = await this.#session;
     const { pixels } = await this.#queue
       .add(() => session.run({ [imageInput]: imageBatch([decoded]) }))

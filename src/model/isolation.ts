@@ -1,7 +1,7 @@
 import { FormatError, messageOf, RuntimeUnavailableError, XceptionError } from "../base/errors.ts";
 import type { Engine, Session, SessionIsolation } from "../base/platform.ts";
+import { networkCost } from "../graph/cost.ts";
 import { imageSizeOf, type Network } from "../graph/network.ts";
-import { networkCost } from "../report/cost.ts";
 import { sizeOf } from "../tensor/shape.ts";
 
 /**

@@ -1,31 +1,19 @@
 import { FormatError, UsageError, WeightsError } from "../base/errors.ts";
-import {
-  type CompileTarget,
-  deviceFor,
-  type Engine,
-  type Platform,
-  type Session,
-  type SessionOptions,
-  type Source,
-  type SourceReader,
-} from "../base/platform.ts";
+import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
-import { compile, compileGraph, inferenceForm } from "../compiler/compile.ts";
-import { imageInput, lower } from "../compiler/lower.ts";
-import { withoutImageResize } from "../compiler/onnx/images.ts";
-import { type ExpectedGraph, ownGraph } from "../compiler/onnx/own-graph.ts";
+import { imageInput } from "../compiler/lower.ts";
 import { readOnnx } from "../compiler/onnx/reader.ts";
 import { metadataKey } from "../formats/format.ts";
-import { onnxFormat, readsBytes, wholeOnnx } from "../formats/onnx/format.ts";
+import { wholeOnnx } from "../formats/onnx/format.ts";
+import { onnxSignature } from "../formats/onnx/own-file.ts";
 import { input } from "../graph/builder.ts";
-import { imageSizeOf, network, outputLayer } from "../graph/network.ts";
+import { network, outputLayer } from "../graph/network.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
 import { type ModelToWrite, publishedNote } from "./formats.ts";
-import { isolationOf, namingFile, networkIsolation, withFileName } from "./isolation.ts";
-import { type Model, resizesInGraph } from "./model.ts";
-import { classifierProblem, decodeModel, describeModel } from "./model-file.ts";
+import type { Model } from "./model.ts";
+import { classifierProblem, decodeModel, isOwnModel } from "./model-file.ts";
 import { type OpenAsOptions, type OpenedModel, openAs, withProbabilities } from "./open-weights.ts";
 import { isStated, type PreprocessingOptions, resolvePreprocessing } from "./preprocessing.ts";
 import { type WeightsSource, weightsSource } from "./weights-file.ts";
@@ -77,7 +65,7 @@ function unlessUnknown(error: unknown): undefined {
 }
 
 function modelFromSource(opened: WeightsSource, source: Source, options: LoadModelOptions): Promise<LoadedModel> {
-  if (!isModelFile(opened, options)) return classifierFrom(opened, options);
+  if (!isOwnModel(opened, options)) return classifierFrom(opened, options);
   return Promise.resolve({ ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] });
 }
 
@@ -87,66 +75,10 @@ export interface ClassifierSession extends Omit<LoadedModel, "architecture" | "w
 }
 
 /**
- * Loads a classifier into the engine. For a model file or an ONNX graph of another tool, the graph in the file itself
- * runs, so that predictions match those of every other ONNX tool.
- * @throws as {@link Verbs.loadClassifier}.
+ * Reads a classifier from an open file that is no model file, or whose network or preprocessing an option names.
+ * @throws as {@link loadModel}.
  */
-export async function createClassifierSession(
-  source: Source,
-  platform: Platform,
-  options: LoadModelOptions,
-  session?: SessionOptions,
-): Promise<ClassifierSession> {
-  const { engine } = platform;
-  const opened = await weightsSource(source, platform, options);
-  const { where } = opened;
-  const device = deviceFor(engine, session);
-  const isOwn = isModelFile(opened, options);
-  const described = isOwn && device !== "wasm" ? describeModel(opened.bytes, nameOfSource(source)) : undefined;
-  // Only CPUs multiply integers.
-  if (described && (described.quantization === undefined || device === "cpu")) {
-    const own = ownGraph(opened.bytes, expectedGraph(described));
-    const size = imageSizeOf(described.network);
-    const graph = own ?? withoutImageResize(opened.bytes, imageInput, size);
-    const isolation = own ? networkIsolation(described.network, graph, where) : isolationOf(graph, where, size);
-    const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
-    return { ...described, notes: [], session: withFileName(inEngine, where) };
-  }
-  if (isGraphToRun(opened, options)) return loadGraph(opened, options, engine, session);
-  const model = isOwn
-    ? { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] }
-    : await classifierFrom(opened, options);
-  const { preprocessing, quantization } = model;
-  const compileFor = (target: CompileTarget) => {
-    const form = inferenceForm(target.device, quantization);
-    // `exact` as in a model file, so that converting a model does not change its predictions.
-    const written = form === "inference" && !engine.choosesDevice ? "exact" : form;
-    const { precision } = target;
-    return compile(model.network, model.weights, { form: written, precision, preprocessing, quantization });
-  };
-  const graph = compileFor({ device });
-  const isolation = networkIsolation(model.network, graph, where);
-  const inEngine = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
-  return { ...model, session: withFileName(inEngine, where) };
-}
-
-/** The graph of a model file, see {@link encodeModel}. */
-function expectedGraph({ network: own, preprocessing, quantization }: Omit<Model, "weights">): ExpectedGraph {
-  const { graph } = lower(own, { mode: "inference", batchSize: 1, preprocessing });
-  const resize = resizesInGraph(preprocessing) ? preprocessing : undefined;
-  const form = quantization ? "int8" : "exact";
-  const options = { form, quantization, name: own.name, dynamicBatch: true, resize } as const;
-  return { written: compileGraph(graph, new Map(), options), images: imageInput, size: imageSizeOf(own) };
-}
-
-/** Returns whether it is one of our model files, used as it is. */
-function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
-  if (Object.values(options).some((value) => value !== undefined) || !onnxFormat.detect(bytes)) return false;
-  const content = readOnnx(bytes, where);
-  return content.metadata.has(metadataKey) && readsBytes(content);
-}
-
-async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
+export async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
   const { where } = source;
   const opened = withProbabilities(await openAs(source, options));
   const { model, notes } = await completeModel(opened, options);
@@ -160,7 +92,7 @@ async function classifierFrom(source: WeightsSource, options: LoadModelOptions):
 /** Returns whether it is a graph of another tool to run as it is: no option names a network for its weights. */
 export function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
   const { network = {}, architecture, allowMissing } = options;
-  if (architecture !== undefined || allowMissing !== undefined || !onnxFormat.detect(bytes)) return false;
+  if (architecture !== undefined || allowMissing !== undefined || !onnxSignature.detect(bytes)) return false;
   if (Object.keys(network).some((option) => option !== "inputShape")) return false;
   return !readOnnx(bytes, where).metadata.has(metadataKey);
 }

@@ -1,18 +1,17 @@
-import { FormatError, UsageError, XceptionError } from "../base/errors.ts";
+import { FormatError, XceptionError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import { accepting, choice, number, oneOf, onOff, wholeNumber } from "../base/kinds.ts";
-import { anything, check, either, fitting, list, object, optional, record, triple } from "../base/schema.ts";
-import { type CompileOptions, compile } from "../compiler/compile.ts";
+import { anything, either, fitting, list, object, optional, record, triple } from "../base/schema.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
-import { metadataKey } from "../formats/format.ts";
-import { networkTensors, readsBytes } from "../formats/onnx/format.ts";
+import { type FileToRead, metadataKey } from "../formats/format.ts";
+import { networkTensors, onnxSignature, readsBytes } from "../formats/onnx/own-file.ts";
 import { inputShapeOf, type Network, outputLayer } from "../graph/network.ts";
+import { fits, interpolations } from "../graph/preprocessing.ts";
 import { checkEngineWeights, fromEngineWeights } from "../graph/weights.ts";
 import { architectureSchema } from "../models/architecture-schema.ts";
-import { type Architecture, buildNetwork, completeArchitecture } from "../models/registry.ts";
-import { type ImagePreprocessing, type Model, type ModelParts, resizesInGraph } from "./model.ts";
-import { fits, interpolations } from "./preprocessing.ts";
+import { type Architecture, buildNetwork } from "../models/registry.ts";
+import type { Model, ModelParts } from "./model.ts";
 
 /**
  * Version 2: the graph takes images of any size, and channels may be scaled each on its own. Version 3: channels in order BGR.
@@ -20,6 +19,8 @@ import { fits, interpolations } from "./preprocessing.ts";
  */
 const formatVersions = [1, 2, 3, 4] as const;
 const formatVersion = formatVersions[3];
+/** A version of the document in model files. */
+export type FormatVersion = (typeof formatVersions)[number];
 
 /** Everything in a model file besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
@@ -32,7 +33,8 @@ const string = { accept: accepting((value) => typeof value === "string"), expect
 /** A number, or one for each channel. */
 const perChannel = either(number(), triple(number()));
 
-const preprocessingSchema = object({
+/** Preprocessing in a model file. */
+export const preprocessingSchema = object({
   scale: perChannel,
   offset: perChannel,
   order: optional(choice("rgb", "bgr")),
@@ -66,42 +68,6 @@ function oneOfNumbers<const T extends number>(...numbers: readonly T[]) {
   };
 }
 
-/** Returns the problem with an image preprocessing as parts of an error, or undefined. */
-function preprocessingProblem(preprocessing: ImagePreprocessing) {
-  const checked = check(preprocessingSchema, preprocessing);
-  if ("value" in checked) {
-    if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
-    return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
-  }
-  const { path, received, expected } = checked.problem;
-  return { what: `preprocessing.${path} is not allowed`, received, expected };
-}
-
-/** Writes the JSON document with everything about a model that its file cannot store otherwise. */
-export function writeMetadata(description: ModelDescription): string {
-  const { architecture, labels, preprocessing, license, provenance, quantization } = description;
-  const { scale, offset, order, interpolation, fit, cropRatio, background } = preprocessing ?? {};
-  // In canonical order: equal documents give equal text.
-  return JSON.stringify({
-    // Earlier versions of this package can read files that need nothing new.
-    formatVersion: quantization ? formatVersion : preprocessing ? versionFor(preprocessing) : 1,
-    architecture: completeArchitecture(architecture),
-    labels,
-    preprocessing: preprocessing && { scale, offset, order, interpolation, fit, cropRatio, background },
-    license,
-    provenance,
-    quantization: quantization && {
-      ...quantization,
-      activations: Object.fromEntries(quantization.activations),
-    },
-  });
-}
-
-function versionFor({ order, interpolation, scale, offset }: ImagePreprocessing): (typeof formatVersions)[number] {
-  if (order === "bgr") return 3;
-  return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number" ? 2 : 1;
-}
-
 /**
  * Parses metadata written by `writeMetadata`.
  * @param where name of the file in errors.
@@ -128,32 +94,6 @@ export function readMetadata(text: string, where: string): ModelDescription {
 }
 
 /**
- * Encodes a model as one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
- * names an interpolation; probabilities `[N, classes]` out, named after the network's last layer; labels and everything
- * else needed to use the model as JSON in `metadata_props`. Batch normalization stays unfolded, so that every weight
- * can be read back under its Keras name; engines fold it when they load the file. With a quantization it is folded into integer
- * weights.
- * @param options `storedAs`: how kernels are stored, see `toOnnx`.
- * @throws {UsageError} the architecture is not a classifier with as many classes as labels, or a preprocessing value is
- * invalid.
- * @throws {WeightsError} the weights are not those of the network.
- */
-export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "storedAs"> = {}): Uint8Array {
-  const network = buildNetwork(model.architecture);
-  const problem = classifierProblem(network, model) ?? preprocessingProblem(model.preprocessing);
-  if (problem) throw new UsageError({ where: "encodeModel", ...problem });
-  const { quantization } = model;
-  return compile(network, model.weights, {
-    form: quantization ? "int8" : "exact",
-    quantization,
-    preprocessing: model.preprocessing,
-    resize: resizesInGraph(model.preprocessing) ? model.preprocessing : undefined,
-    metadata: { [metadataKey]: writeMetadata(model) },
-    ...options,
-  });
-}
-
-/**
  * Decodes a model written by `encodeModel`. The network is rebuilt from its architecture.
  * @param file its name, for messages.
  * @throws {FormatError} the bytes are not an ONNX file, are damaged, or are not a model of this package.
@@ -172,6 +112,13 @@ export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "we
   const { tensors, where, ...described } = readModel(bytes, file);
   checkEngineWeights(described.network, tensors, where);
   return described;
+}
+
+/** Returns whether a file is one of our model files, used as it is: no option changes it. */
+export function isOwnModel({ bytes, where }: Pick<FileToRead, "bytes" | "where">, options: object): boolean {
+  if (Object.values(options).some((value) => value !== undefined) || !onnxSignature.detect(bytes)) return false;
+  const content = readOnnx(bytes, where);
+  return content.metadata.has(metadataKey) && readsBytes(content);
 }
 
 function readModel(bytes: Uint8Array, file: string | undefined) {

@@ -21,7 +21,7 @@ import {
 } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
-import { compile, inferenceForm } from "../compiler/compile.ts";
+import { compileInference } from "../compiler/inference.ts";
 import { imageInput } from "../compiler/lower.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { asImageError, readAhead } from "../data/image-loading.ts";
@@ -292,11 +292,9 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
   return async ({ network, outputs }) => {
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
-    const compileFor = ({ device, precision }: CompileTarget) => {
-      const form = inferenceForm(device, quantization);
-      return compile(network, own, { form, precision, preprocessing, quantization, outputs: [...new Set(outputs)] });
-    };
-    const compiled = compileFor({ device: deviceFor(engine, options) });
+    const given = { preprocessing, quantization, outputs: [...new Set(outputs)] };
+    const compileFor = (target: CompileTarget) => compileInference(network, own, target, given);
+    const compiled = await compileFor({ device: deviceFor(engine, options) });
     const where = `network "${network.name}"`;
     const isolation = networkIsolation(network, compiled, where);
     return withFileName(await engine.createSession(compiled, { ...options, isolation, compileFor }), where);

@@ -1,7 +1,14 @@
 import { UsageError } from "../base/errors.ts";
 import { assertOption, choice } from "../base/kinds.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
-import { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "../graph/preprocessing.ts";
+import {
+  fits,
+  type ImageResize,
+  interpolations,
+  kerasPreprocessing,
+  type Preprocessing,
+  standardization,
+} from "../graph/preprocessing.ts";
 import { type Architecture, familyOf } from "../models/registry.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 
@@ -26,12 +33,6 @@ export type PreprocessName = keyof typeof conventions;
 
 /** Names of the conventions for the scaling of pixels. */
 export const preprocessNames = Object.keys(conventions) as [PreprocessName, ...PreprocessName[]];
-
-/** Kernels to resize images with. */
-export const interpolations = ["nearest", "bilinear", "bicubic"] as const;
-
-/** Ways to fit an image into the network's size. */
-export const fits = ["fill", "cover", "contain"] as const;
 
 type PerChannel = number | readonly [number, number, number];
 

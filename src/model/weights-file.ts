@@ -3,15 +3,7 @@ import { hubAddress, isHubAddress, parseHubAddress } from "../base/hub-address.t
 import type { Source, SourceReader } from "../base/platform.ts";
 import { areFiles, isAddress, nameOfSource, readSource } from "../base/source.ts";
 import type { FileToRead } from "../formats/format.ts";
-import {
-  hubAddressNamed,
-  imagenetAddress,
-  imagenetOrigin,
-  namedWeights,
-  type PublishedDescription,
-  type WhoseWeights,
-  weightsNames,
-} from "./published-weights.ts";
+import type { PublishedDescription, WhoseWeights } from "./published-weights.ts";
 
 /** A file of weights to open. */
 export interface WeightsSource extends FileToRead {
@@ -31,7 +23,8 @@ export interface WeightsSourceOptions {
 
 /**
  * Reads a file of weights, to be opened once.
- * @param source besides files: `imagenet`, the weights of keras.applications; the name of a repository in {@link namedWeights}, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
+ * @param source besides files: `imagenet`, the weights of keras.applications; the name of a repository in {@link namedWeights}, all
+ * of which are timm's, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {UsageError} the source is of no known kind.
  */
@@ -40,12 +33,16 @@ export async function weightsSource(
   reader: SourceReader,
   options: WeightsSourceOptions = {},
 ): Promise<WeightsSource> {
+  const name = nameOfSource(source);
+  // Others are not looked up, because a browser would load the list for it.
+  const mayBePublished = name !== undefined && (name === "imagenet" || isHubAddress(name) || name.startsWith("timm/"));
+  if (!mayBePublished) return fileSource(source, reader, options);
+  const { hubAddressNamed, imagenetAddress, imagenetOrigin } = await import("./published-weights.ts");
   if (source === "imagenet") {
     const address = imagenetAddress({ ...options, mirror: reader.downloads?.mirror });
     return { ...(await fileSource(address, reader, options)), published: imagenetOrigin(options.architecture) };
   }
-  const name = nameOfSource(source);
-  const address = name !== undefined && isHubAddress(name) ? name : hubAddressNamed(source);
+  const address = isHubAddress(name) ? name : hubAddressNamed(source);
   return address === undefined ? fileSource(source, reader, options) : hubSource(address, reader, options);
 }
 
@@ -56,7 +53,10 @@ async function hubSource(address: string, reader: SourceReader, options: Weights
   const config = await readSource(configAddress, reader).catch((error: unknown) => {
     if (!isMissing(error)) throw error;
   });
-  const { parseHubConfig } = await import("./hub-config.ts");
+  const [{ parseHubConfig }, { namedWeights, weightsNames }] = await Promise.all([
+    import("./hub-config.ts"),
+    import("./published-weights.ts"),
+  ]);
   const { license } = namedWeights.find(({ name }) => name === place.repo) ?? {};
   const published = {
     ...(license !== undefined && { license }),

@@ -1,5 +1,6 @@
 import { crc32c } from "../base/checksums.ts";
-import { decodeMessage, encodeMessage, type MessageFields } from "../base/protobuf.ts";
+import { decodeMessage, type MessageFields } from "../base/protobuf.ts";
+import { encodeMessage } from "../base/protobuf-writer.ts";
 import { WireReader } from "../base/wire.ts";
 
 /**

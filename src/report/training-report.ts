@@ -10,7 +10,7 @@ import type {
   SkippedFile,
   StepRecord,
 } from "../base/records.ts";
-import type { NetworkCost } from "./cost.ts";
+import type { NetworkCost } from "../graph/cost.ts";
 import type { Fact } from "./document.ts";
 import { base64, bytesOfBase64 } from "./markup.ts";
 

@@ -1,5 +1,5 @@
+import { networkCost } from "../graph/cost.ts";
 import { countParameters, networkWeights } from "../graph/network.ts";
-import { networkCost } from "../report/cost.ts";
 import type { Gallery, NetworkSize, TrainingReport } from "../report/training-report.ts";
 import type { TrainingResult } from "./request.ts";
 

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { decodeMessage, encodeMessage } from "../../src/base/protobuf.ts";
+import { decodeMessage } from "../../src/base/protobuf.ts";
+import { encodeMessage } from "../../src/base/protobuf-writer.ts";
 import { WireReader } from "../../src/base/wire.ts";
 import { modelProto } from "../../src/compiler/onnx/schema.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { smallModel } from "../model/small-model.ts";
 import { ModelProto } from "../oracles/onnx-proto.ts";
 

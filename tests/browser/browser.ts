@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { bundleLibrary, runtimeFolder } from "./bundle.ts";
+import { type Bundle, bundleLibrary, runtimeFolder } from "./bundle.ts";
 
 /** Debian's package `chromium`. */
 const executable = "/usr/bin/chromium";
@@ -21,6 +21,8 @@ export const isolated = {
 /** A browser, and a server with the library, ONNX Runtime's files and files of the test. */
 export interface BrowserTest {
   readonly url: string;
+  /** The library. */
+  readonly bundle: Bundle;
   /** Paths requested so far. */
   readonly requests: string[];
   /** Adds a file. */
@@ -51,7 +53,8 @@ const types: Readonly<Record<string, string>> = {
 /** Starts a browser on this machine alone. */
 export async function startBrowserTest(flags: readonly string[] = []): Promise<BrowserTest> {
   const files = new Map<string, Uint8Array | string>(pageFiles);
-  for (const { name, contents } of (await bundleLibrary()).files) files.set(`/library/${name}`, contents);
+  const bundle = await bundleLibrary();
+  for (const { name, contents } of bundle.files) files.set(`/library/${name}`, contents);
   const requests: string[] = [];
   let pageHeaders: Readonly<Record<string, string>> = {};
   const server = createServer(async (request, response) => {
@@ -71,6 +74,7 @@ export async function startBrowserTest(flags: readonly string[] = []): Promise<B
   const browser: Browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", ...flags] });
   return {
     url,
+    bundle,
     requests,
     serve: (path, body) => void files.set(path, body),
     async open(headers = isolated) {

@@ -17,6 +17,8 @@ export interface Bundle {
     readonly sources: readonly string[];
     readonly gzipBytes: number;
   };
+  /** Sources in some of the files. */
+  readonly sourcesIn: (names: readonly string[]) => readonly string[];
 }
 
 /** Bundles the library. */
@@ -35,7 +37,15 @@ export async function bundleLibrary(): Promise<Bundle> {
     logLevel: "error",
   });
   const files = outputFiles.map(({ path, contents }) => ({ name: basename(path), contents }));
-  return { files, loadedFor: (modules) => loadedFor(modules, metafile, files) };
+  const { outputs } = metafile;
+  return {
+    files,
+    loadedFor: (modules) => loadedFor(modules, metafile, files),
+    sourcesIn: (names) =>
+      Object.keys(outputs).flatMap((path) =>
+        names.includes(basename(path)) ? Object.keys(outputs[path]!.inputs) : [],
+      ),
+  };
 }
 
 function loadedFor(modules: readonly string[], { outputs }: Metafile, files: readonly BundledFile[]) {
@@ -55,3 +65,10 @@ function loadedFor(modules: readonly string[], { outputs }: Metafile, files: rea
 
 /** The folder of ONNX Runtime's files. */
 export const runtimeFolder = join(root, "node_modules/onnxruntime-web/dist");
+
+/**
+ * Sources that classifying with a model file does not need: the writer of ONNX files, readers of other formats, published weights,
+ * training, and reports. They are loaded when they are needed.
+ */
+export const unneeded =
+  /h5wasm|vega|fflate|zod|protobufjs|onnxruntime|src\/(train|report|formats\/(torch|keras|tfjs|map-weights|onnx\/format)|compiler\/(compile|onnx\/emitter|quantize)|model\/(load-model|foreign-graph|open-weights|formats|published-weights|model-writer)|tasks\/(explain|verify))\b/;

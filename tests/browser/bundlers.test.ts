@@ -7,7 +7,7 @@ import { build as viteBuild } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { smallModel } from "../model/small-model.ts";
 import { type BrowserTest, startBrowserTest, whyNoBrowser } from "./browser.ts";
 

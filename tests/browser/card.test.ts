@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { ImagePreprocessing } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { loadClassifier, nodePlatform } from "../../src/node.ts";
 import { cardMarkdown } from "../../src/tasks/card/card.ts";
 import { openSubject } from "../../src/tasks/card/subject.ts";

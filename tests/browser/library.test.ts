@@ -3,10 +3,11 @@ import { readFileSync } from "node:fs";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ImagePreprocessing } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { embed, loadClassifier, loadExplainer } from "../../src/node.ts";
 import { smallModel } from "../model/small-model.ts";
 import { type BrowserTest, startBrowserTest, whyNoBrowser } from "./browser.ts";
+import { unneeded } from "./bundle.ts";
 
 let browser: BrowserTest;
 beforeAll(async () => {
@@ -89,8 +90,11 @@ test("classifies every kind of image of a page as Node does", async (context) =>
   // A bitmap of the caller stays usable.
   expect(found.width).toBe(131);
   for (const result of Object.values(found.results)) expectSame(logits(result), wanted);
-  // ONNX Runtime is not needed.
-  expect(browser.requests.filter((path) => path.endsWith(".wasm"))).toEqual([]);
+  const requested = browser.requests.map((path) => path.slice(path.lastIndexOf("/") + 1));
+  const sources = browser.bundle.sourcesIn(requested);
+  expect(sources).toContain("src/runtime/wasm/session.ts");
+  expect(sources.filter((source) => unneeded.test(source))).toEqual([]);
+  expect(requested.filter((name) => name.endsWith(".wasm"))).toEqual([]);
 });
 
 test.each([
@@ -193,6 +197,22 @@ test("a model is downloaded once, listed, used offline, removed; and saved as it
   expect(offline).toEqual([["cat", "dog", "owl"], true, [], "FILE"]);
   // Once by the library, once by the test.
   expect(browser.requests.filter((path) => path === "/model.onnx").length - before).toBe(2);
+});
+
+test("names the remedy where code cannot be loaded", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const page = await browser.open();
+  await page.evaluate(async () => (await xception.loadClassifier("model.onnx")).dispose());
+  await page.context().setOffline(true);
+  const found = await page.evaluate(() =>
+    xception.loadClassifier(Uint8Array.of(1, 2, 3)).catch(({ code, message }) => [code, message]),
+  );
+  expect(found).toEqual([
+    "RUNTIME_UNAVAILABLE",
+    expect.stringMatching(
+      /^worker: a part of xception-ts cannot be loaded \(Failed to fetch dynamically imported module: .*\)\. Check the connection, then reload the page: the site may have been updated since it was opened\.$/,
+    ),
+  ]);
 });
 
 test("verifies MD5, as published weights state it, of a file and of its copy in the cache", async () => {

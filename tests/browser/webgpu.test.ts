@@ -2,7 +2,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { architectureOf } from "../../src/models/registry.ts";
 import { loadClassifier } from "../../src/node.ts";
 import { smallNetwork } from "../report/small-network.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { smallModel } from "../model/small-model.ts";

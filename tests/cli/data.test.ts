@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readTrainingImages } from "../../apps/cli/train/images.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { resolveSettings } from "../../src/train/settings/resolve.ts";
 import type { Settings } from "../../src/train/settings/settings.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { embeddingsWriter, readEmbeddings } from "../../src/tasks/features/embeddings.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";

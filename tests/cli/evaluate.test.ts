@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { folderDataset } from "../../src/data/dataset.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { describeEvaluation } from "../../src/report/evaluation.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { initializeWeights } from "../../src/graph/initialize.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
 import { smallModel } from "../model/small-model.ts";

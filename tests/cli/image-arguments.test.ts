@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { evaluate, loadClassifier, loadModel, nodePlatform, readFolder, train } from "../../src/node.ts";
 import { smallModel } from "../model/small-model.ts";
 import { type Answer, serve } from "../runtime/local-server.ts";

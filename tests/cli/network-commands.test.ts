@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
+import { networkCost } from "../../src/graph/cost.ts";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { describeCost, networkCost } from "../../src/report/cost.ts";
+import { describeCost } from "../../src/report/cost.ts";
 import { summarize, summaryJson } from "../../src/report/summary.ts";
 import { capture } from "./capture.ts";
 

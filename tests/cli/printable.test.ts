@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
 import { printable } from "../../src/base/printable.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { layersOf, networkOfLayers } from "../../src/models/layer-list.ts";
 import { textTable } from "../../src/report/text.ts";
 import { smallModel } from "../model/small-model.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { createClient, ServerError } from "../../src/client/client.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { smallModel } from "../model/small-model.ts";
 import { noisePng } from "../server/noise-png.ts";
 import { capture } from "./capture.ts";

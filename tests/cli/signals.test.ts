@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import { AbortedError } from "../../src/base/errors.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { verifyModel } from "../../src/tasks/verify/model.ts";
 import { branchesModel } from "../model/branches.ts";

@@ -6,7 +6,7 @@ import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { foldedGraphModel, torchNet } from "../model/foreign-graphs.ts";
 import { smallModel } from "../model/small-model.ts";
 import { ModelProto } from "../oracles/onnx-proto.ts";

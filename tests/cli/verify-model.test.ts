@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeKerasWeights } from "../../src/formats/keras/writer.ts";
 import { initializeWeights } from "../../src/graph/initialize.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { smallModel } from "../model/small-model.ts";
 import { capture } from "./capture.ts";

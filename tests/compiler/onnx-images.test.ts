@@ -19,7 +19,7 @@ function image(height: number, width: number): RgbImage {
 }
 
 async function sized(images: readonly RgbImage[], resize: ImageResize, device: Device): Promise<Uint8Array[]> {
-  const session = await createSession(preparationModel(size, resize), { device, threads: 1 });
+  const session = await createSession(await preparationModel(size, resize), { device, threads: 1 });
   const results: Uint8Array[] = [];
   for (const { width, height, data } of images) {
     const { pixels } = await session.run({ [imageInput]: { type: "uint8", shape: [1, height, width, 3], data } });

@@ -2,7 +2,7 @@ import { add, conv2d, dense, globalAveragePooling2d, input, type LayerOutput } f
 import { type Network, network } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { defaultPreprocessing } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { architectureOf } from "../../src/models/registry.ts";
 
 /** Blocks of parallel convolutions, all of which the next block reads. */

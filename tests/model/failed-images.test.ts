@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { AbortedError, FormatError, WeightsError } from "../../src/base/errors.ts";
 import type { Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
-import { createClassifierSession } from "../../src/model/load-model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { createClassifierSession } from "../../src/model/classifier-session.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { type Classified, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";

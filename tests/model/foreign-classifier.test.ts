@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import type { XceptionError } from "../../src/base/errors.ts";
 import type { ClassProbability } from "../../src/base/records.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { convert } from "../../src/tasks/convert.ts";

@@ -10,7 +10,7 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { loadModel } from "../../src/model/load-model.ts";
 import type { Model } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { type LoadedWeights, openModel } from "../../src/model/open-weights.ts";
 import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";

@@ -8,7 +8,7 @@ import { AbortedError, XceptionError } from "../../src/base/errors.ts";
 import type { Platform, SessionOptions } from "../../src/base/platform.ts";
 import { decodeWhole } from "../../src/compiler/onnx/external-data.ts";
 import { readOnnx } from "../../src/compiler/onnx/reader.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { ModelProto } from "../oracles/onnx-proto.ts";

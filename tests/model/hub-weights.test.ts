@@ -8,7 +8,7 @@ import { writeSafetensors } from "../../src/formats/safetensors.ts";
 import { toTorchLayout } from "../../src/graph/torch-layout.ts";
 import { parseHubConfig } from "../../src/model/hub-config.ts";
 import { loadModel } from "../../src/model/load-model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { openModel } from "../../src/model/open-weights.ts";
 import { namedWeights, sizeOfWeights } from "../../src/model/published-weights.ts";
 import { architectureNamed } from "../../src/models/registry.ts";

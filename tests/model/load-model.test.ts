@@ -8,7 +8,7 @@ import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import type { TargetName } from "../../src/model/formats.ts";
 import { loadModel } from "../../src/model/load-model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { openModel } from "../../src/model/open-weights.ts";
 import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";

@@ -8,7 +8,7 @@ import type { Weights } from "../../src/graph/initialize.ts";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
 import { syntheticImages } from "../../src/graph/synthetic.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { openAs } from "../../src/model/open-weights.ts";
 import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/base/errors.ts";
 import { openWeightsFile } from "../../src/model/formats.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { loadWeights, openModel } from "../../src/model/open-weights.ts";
 import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";

@@ -4,6 +4,7 @@ import { writeHdf5 } from "../../src/formats/keras/hdf5.ts";
 import { writeLegacyModel } from "../../src/formats/keras/writer.ts";
 import { writeSafetensors } from "../../src/formats/safetensors.ts";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
+import { networkCost } from "../../src/graph/cost.ts";
 import { countParameters, type Network, network, networkWeights } from "../../src/graph/network.ts";
 import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
 import { toTorchLayout } from "../../src/graph/torch-layout.ts";
@@ -21,7 +22,6 @@ import {
 } from "../../src/models/inception/v3.ts";
 import { architectureNamed, buildNetwork, recognizeArchitecture } from "../../src/models/registry.ts";
 import { timmNames, timmNamesOf } from "../../src/models/timm-names.ts";
-import { networkCost } from "../../src/report/cost.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { convert } from "../../src/tasks/convert.ts";
 import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";

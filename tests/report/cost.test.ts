@@ -1,8 +1,9 @@
 import { describe, expect, it, test } from "vitest";
+import { compareConvolutions, networkCost } from "../../src/graph/cost.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { inceptionV3 } from "../../src/models/inception/v3.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { compareConvolutions, costSection, describeCost, networkCost, networkSizes } from "../../src/report/cost.ts";
+import { costSection, describeCost, networkSizes } from "../../src/report/cost.ts";
 import type { Chart } from "../../src/report/document.ts";
 import { sizeOf } from "../../src/tensor/shape.ts";
 import { smallNetwork } from "./small-network.ts";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../src/base/records.ts";
+import { networkCost } from "../../src/graph/cost.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { networkCost } from "../../src/report/cost.ts";
 import { html } from "../../src/report/markup.ts";
 import { formatDuration, formatNumber, formatPercent, formatRounded } from "../../src/report/numbers.ts";
 import { renderReport } from "../../src/report/training.ts";

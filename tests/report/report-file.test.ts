@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
+import { networkCost } from "../../src/graph/cost.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { networkCost } from "../../src/report/cost.ts";
 import { decodeReport, encodeReport, type TrainingReport } from "../../src/report/training-report.ts";
 
 const answer = { truth: "a", predicted: "b", probability: 0.9, truthProbability: 0.1, truthRank: 2 };

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { fits, interpolations } from "../../src/graph/preprocessing.ts";
 import { preparationModel } from "../../src/model/images.ts";
-import { fits, interpolations } from "../../src/model/preprocessing.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { resizeAsGraph } from "../../src/runtime/web/graph-resize.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
@@ -20,7 +20,7 @@ test.each(interpolations.flatMap((interpolation) => fits.map((fit) => [interpola
     const random = mulberry32(7);
     for (const cropRatio of [1, 0.875]) {
       const resize = { interpolation, fit, cropRatio, background: [10, 200, 90] } as const;
-      const session = await nodePlatform.engine.createSession(preparationModel([71, 80], resize), { threads: 1 });
+      const session = await nodePlatform.engine.createSession(await preparationModel([71, 80], resize), { threads: 1 });
       for (const [height, width] of sizes) {
         const data = new Uint8Array(3 * height * width).map(() => 256 * random());
         const { pixels } = await session.run({ images: { type: "uint8", shape: [1, height, width, 3], data } });

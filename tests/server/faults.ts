@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { createServer } from "../../apps/server/server.ts";
 import { serveSettings } from "../../apps/server/settings.ts";
 import { createClient } from "../../src/client/client.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { smallModel } from "../model/small-model.ts";
 import { fuzzServer } from "./fuzz.ts";

@@ -6,7 +6,7 @@ import type { InjectOptions } from "fastify";
 import { afterAll, beforeAll, expect } from "vitest";
 import { createServer, type Server, type ServerOptions } from "../../apps/server/server.ts";
 import { type ServeSettings, serveSettings } from "../../apps/server/settings.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { smallModel } from "../model/small-model.ts";

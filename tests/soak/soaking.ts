@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { XceptionError } from "../../src/base/errors.ts";
 import type { ClassProbability } from "../../src/base/records.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { smallModel } from "../model/small-model.ts";

@@ -8,7 +8,7 @@ import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import type { ClassProbability } from "../../src/base/records.ts";
 import type { ImagePreprocessing } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import type { PreprocessingOptions } from "../../src/model/preprocessing.ts";
 import { convert, loadClassifier, nodePlatform } from "../../src/node.ts";
 import { cardMarkdown } from "../../src/tasks/card/card.ts";

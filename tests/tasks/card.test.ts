@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse } from "yaml";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { convert, nodePlatform, saveModel } from "../../src/node.ts";
 import { cardMarkdown } from "../../src/tasks/card/card.ts";
 import { openSubject } from "../../src/tasks/card/subject.ts";

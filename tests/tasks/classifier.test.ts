@@ -8,7 +8,7 @@ import type { ImageCodec, ImageSource, RgbImage } from "../../src/base/platform.
 import { lower } from "../../src/compiler/lower.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { topIndices } from "../../src/learning/ranking.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { smallModel } from "../model/small-model.ts";

@@ -7,7 +7,7 @@ import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { Explainer, type ExplainOptions, loadExplainer } from "../../src/tasks/explain/explainer.ts";
 import { gradientCam, resizeMap } from "../../src/tasks/explain/maps.ts";

@@ -9,7 +9,7 @@ import { initializeWeights } from "../../src/graph/initialize.ts";
 import { network } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { defaultPreprocessing } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { type Extracted, FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { parsePhotoGolden } from "../../src/tasks/verify/golden.ts";

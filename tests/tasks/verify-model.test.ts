@@ -6,7 +6,7 @@ import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts
 import { network as buildNetwork } from "../../src/graph/network.ts";
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { architectureOf } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";

@@ -8,7 +8,7 @@ import { writeSafetensors } from "../../src/formats/safetensors.ts";
 import { initializeWeights } from "../../src/graph/initialize.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
+import { encodeModel } from "../../src/model/model-writer.ts";
 import { openStartingFile } from "../../src/model/starting-weights.ts";
 import { topOn } from "../../src/models/parts.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";

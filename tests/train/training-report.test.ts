@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Prediction } from "../../src/base/records.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { networkCost } from "../../src/report/cost.ts";
+import { networkCost } from "../../src/graph/cost.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { galleryOf } from "../../src/tasks/evaluate/evaluate.ts";
 import { train } from "../../src/train/train.ts";

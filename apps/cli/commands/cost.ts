@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { describeCost, networkCost, networkSizes, sizesTable } from "../../../src/report/cost.ts";
+import { networkCost } from "../../../src/graph/cost.ts";
+import { describeCost, networkSizes, sizesTable } from "../../../src/report/cost.ts";
 import { toText } from "../../../src/report/text.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import type { Evaluation } from "../../../src/base/records.ts";
 import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
+import { networkCost } from "../../../src/graph/cost.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { type TargetName, weightsTargets } from "../../../src/model/formats.ts";
 import { type ClassifierSession, type LoadedModel, loadModelOrGraph } from "../../../src/model/load-model.ts";
@@ -12,7 +13,6 @@ import {
   calibrationOf,
   withTemperature,
 } from "../../../src/model/temperature.ts";
-import { networkCost } from "../../../src/report/cost.ts";
 import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluation.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { assertWritable, writeFileAtomic, writeFilesAtomic } from "../../../src/runtime/node/files.ts";

@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
+import { networkCost } from "../../../src/graph/cost.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { type ArchitectureName, architectureNames, buildNetwork } from "../../../src/models/registry.ts";
-import { networkCost } from "../../../src/report/cost.ts";
 import type { PaperClaim } from "../../../src/report/paper.ts";
 import { chosenArchitecture } from "../../../src/train/settings/choices.ts";
 import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../../src/train/settings/resolve.ts";

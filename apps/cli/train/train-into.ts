@@ -3,7 +3,7 @@ import { limitPixels } from "../../../src/base/pixel-limit.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import type { EvaluatedImages } from "../../../src/base/records.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
-import { encodeModel } from "../../../src/model/model-file.ts";
+import { encodeModel } from "../../../src/model/model-writer.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { historyCsv } from "../../../src/report/training.ts";

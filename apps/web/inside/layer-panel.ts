@@ -1,5 +1,5 @@
+import { networkCost } from "../../../src/graph/cost.ts";
 import { countParameters, type Layer, type Network } from "../../../src/graph/network.ts";
-import { networkCost } from "../../../src/report/cost.ts";
 import { withCommas, withMetricPrefix } from "../../../src/report/numbers.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { h } from "../dom.ts";

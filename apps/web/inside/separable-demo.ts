@@ -1,4 +1,4 @@
-import { compareConvolutions } from "../../../src/report/cost.ts";
+import { compareConvolutions } from "../../../src/graph/cost.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
 import { texts } from "../texts.ts";

@@ -1,8 +1,8 @@
+import { networkCost } from "../../../src/graph/cost.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { alignedXception } from "../../../src/models/aligned/network.ts";
 import { inceptionV3 } from "../../../src/models/inception/v3.ts";
 import { xception } from "../../../src/models/xception/paper.ts";
-import { networkCost } from "../../../src/report/cost.ts";
 import { formatRounded, withMetricPrefix } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
 import { currentModel, useAnyModel } from "../models.ts";

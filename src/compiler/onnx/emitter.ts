@@ -1,10 +1,10 @@
-import { encodeMessage } from "../../base/protobuf.ts";
+import { encodeMessage } from "../../base/protobuf-writer.ts";
 import type { Value } from "../../graph/ops.ts";
 import { toHalf } from "../../tensor/half.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { integerNames } from "../quantize/weights.ts";
-import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
+import { attributeTypeNumbers, elementTypeNumbers, halfSuffix, modelProto } from "./schema.ts";
 
 /** One attribute of an ONNX node, under the name of its field in the schema. */
 export type Attribute =
@@ -13,9 +13,6 @@ export type Attribute =
   | { readonly s: string }
   | { readonly ints: readonly number[] }
   | { readonly floats: readonly number[] };
-
-/** Suffix of the name of a tensor stored as float16, which is cast to the name without it. */
-export const halfSuffix = "~float16";
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 

@@ -1,5 +1,6 @@
 import { FileError, FormatError } from "../../base/errors.ts";
-import { decodeMessage, encodeMessage } from "../../base/protobuf.ts";
+import { decodeMessage } from "../../base/protobuf.ts";
+import { encodeMessage } from "../../base/protobuf-writer.ts";
 import { WireReader } from "../../base/wire.ts";
 import type { ExternalTensor, OnnxContent } from "./reader.ts";
 import { modelProto } from "./schema.ts";

@@ -1,4 +1,4 @@
-import { encodeMessage } from "../../base/protobuf.ts";
+import { encodeMessage } from "../../base/protobuf-writer.ts";
 import type { Value } from "../../graph/ops.ts";
 import { cropStart, type ImageResize, scaledSize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";

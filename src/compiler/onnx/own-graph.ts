@@ -1,10 +1,10 @@
-import { encodeMessage } from "../../base/protobuf.ts";
+import { encodeMessage } from "../../base/protobuf-writer.ts";
 import { integerNames } from "../quantize/weights.ts";
-import { halfSuffix, OnnxEmitter } from "./emitter.ts";
+import { OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
 import { withoutImageResize } from "./images.ts";
 import { readOnnx } from "./reader.ts";
-import { modelProto } from "./schema.ts";
+import { halfSuffix, modelProto } from "./schema.ts";
 
 /** The graph that a file of this package should have, and what of it comes from the file. */
 export interface ExpectedGraph {

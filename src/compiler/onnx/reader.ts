@@ -4,8 +4,7 @@ import { WireReader } from "../../base/wire.ts";
 import { fromHalf } from "../../tensor/half.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { floatTensor, type LazyTensor } from "../../tensor/tensor.ts";
-import { halfSuffix } from "./emitter.ts";
-import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
+import { attributeTypeNumbers, elementTypeNumbers, halfSuffix, modelProto } from "./schema.ts";
 
 /** The parts of an `.onnx` file that this package reads. */
 export interface OnnxContent {

@@ -1,5 +1,8 @@
 import type { MessageFields } from "../../base/protobuf.ts";
 
+/** Suffix of the name of a tensor stored as float16, which is cast to the name without it. */
+export const halfSuffix = "~float16";
+
 const operatorSet: MessageFields = { domain: [1, "string"], version: [2, "int64"] };
 const entry: MessageFields = { key: [1, "string"], value: [2, "string"] };
 const tensor: MessageFields = {

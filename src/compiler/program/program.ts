@@ -11,6 +11,7 @@ import {
 import type { StoredType } from "../../graph/weights.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
+import { type FoldedGraph, foldBatchNorm } from "../fold-batch-norm.ts";
 import { type OpenTensor, type Place, ProgramEmitter } from "./emitter.ts";
 import {
   type ConvStep,
@@ -35,7 +36,7 @@ export interface WasmProgramOptions {
 }
 
 /**
- * Translates the folded inference graph of a network to the steps of the WebAssembly engine. A step computes a layer with all
+ * Translates the inference graph of a network, folded, to the steps of the WebAssembly engine. A step computes a layer with all
  * that belongs to it: its bias, the residual that is added, the activations before and after it, and the depthwise convolution
  * that only this pointwise one reads.
  * @param weights of all parameters, in the engine's layout.
@@ -46,8 +47,7 @@ export function toProgram(
   weights: ReadonlyMap<string, FloatTensor>,
   options: WasmProgramOptions,
 ): Uint8Array {
-  const split = splitGroups(graph, weights);
-  return new ProgramCompiler(split.graph, split.weights, options).compile();
+  return new ProgramCompiler(splitGroups(foldBatchNorm(graph, weights)), options).compile();
 }
 
 type Rule<C extends OpConfig> = (config: C, inputs: readonly Value[], output: Value, operation: Operation) => void;
@@ -67,7 +67,7 @@ class ProgramCompiler {
   /** Parts of concatenated images that are computed in place. */
   readonly #targets: ReadonlyMap<string, Target>;
 
-  constructor(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>, { name = "", storedAs }: WasmProgramOptions) {
+  constructor({ graph, weights }: FoldedGraph, { name = "", storedAs }: WasmProgramOptions) {
     this.#graph = graph;
     for (const constant of graph.constants) this.#fixed.set(constant.name, constant);
     for (const { name } of graph.parameters) if (weights.has(name)) this.#fixed.set(name, weights.get(name)!);

@@ -1,5 +1,5 @@
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
-import type { Operation, OpGraph, Value } from "../../graph/ops.ts";
+import type { Operation, Value } from "../../graph/ops.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { FoldedGraph } from "../fold-batch-norm.ts";
 
@@ -13,7 +13,7 @@ export function isDepthwise({ config, inputs: [x, kernel] }: Operation): boolean
  * Replaces each grouped convolution that is not depthwise by one convolution for each group: slices of its channels, and their
  * results concatenated.
  */
-export function splitGroups(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): FoldedGraph {
+export function splitGroups({ graph, weights }: FoldedGraph): FoldedGraph {
   const isGrouped = (operation: Operation) => {
     const { config, inputs } = operation;
     const isStored = inputs.slice(1).every(({ name }) => weights.has(name));

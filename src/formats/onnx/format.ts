@@ -1,8 +1,5 @@
-import { withNormalizations } from "../../compiler/fold-batch-norm.ts";
-import { imageInput, lower } from "../../compiler/lower.ts";
 import { withExternalData } from "../../compiler/onnx/external-data.ts";
 import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
-import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
 import { fromEngineWeights } from "../../graph/weights.ts";
@@ -10,12 +7,11 @@ import { countOperators, type GraphFacts } from "../../report/summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FileFormat, type FileToRead, metadataKey } from "../format.ts";
 import { storedLayersOf } from "../map-weights.ts";
+import { networkTensors, onnxSignature, readsBytes } from "./own-file.ts";
 
 /** ONNX: model files, plain graphs that we wrote, and graphs of other tools. */
 export const onnxFormat: FileFormat = {
-  title: "ONNX (.onnx)",
-  // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
-  detect: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
+  ...onnxSignature,
   async read(file) {
     const { where } = file;
     const onnx = await wholeOnnx(file);
@@ -54,16 +50,6 @@ export async function wholeOnnx({ bytes, where, readBeside }: FileToRead) {
   if (content.external.length === 0) return { bytes, content };
   const whole = await withExternalData(bytes, content, where, readBeside);
   return { bytes: whole, content: readOnnx(whole, where) };
-}
-
-/** The tensors of a graph of ours, including the batch normalizations that an integer form folds. */
-export function networkTensors(network: Network, { tensors }: Pick<OnnxContent, "tensors">): OnnxContent["tensors"] {
-  return withNormalizations(lower(network, { mode: "inference", batchSize: 1 }).graph, tensors);
-}
-
-/** Returns whether a graph of ours takes decoded images, as those of model files do; plain graphs take floats. */
-export function readsBytes({ elementTypes }: OnnxContent): boolean {
-  return elementTypes.get(imageInput) === elementTypeNumbers.uint8;
 }
 
 /** Describes the graph in a few words. */

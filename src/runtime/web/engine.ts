@@ -17,6 +17,8 @@ export function webEngine(options: WebEngineOptions = {}): Engine {
   return {
     defaultDevice: "wasm",
     choosesDevice: true,
+    // A failure is reported where the code is needed.
+    prepare: () => void loadProgramEngine().catch(() => {}),
     createSession: (model, session) => createSession(model, session, options),
     listDevices,
   };
@@ -51,12 +53,12 @@ async function wasmSession(model: Uint8Array, options: SessionOptions, onnxrunti
   return session;
 }
 
+function loadProgramEngine() {
+  return Promise.all([import("../wasm/session.ts"), import("../wasm/web-assembly.ts"), import("./program-threads.ts")]);
+}
+
 async function programSession(program: Uint8Array, threads: number, profile = false) {
-  const [{ createProgramSession }, { fastestBuild }, { startProgramThread }] = await Promise.all([
-    import("../wasm/session.ts"),
-    import("../wasm/web-assembly.ts"),
-    import("./program-threads.ts"),
-  ]);
+  const [{ createProgramSession }, { fastestBuild }, { startProgramThread }] = await loadProgramEngine();
   let failure: string | undefined;
   const create = (count: number) =>
     createProgramSession(program, { threads: count, profile, startThread: startProgramThread });

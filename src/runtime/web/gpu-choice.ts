@@ -49,7 +49,7 @@ export async function chooseSession(
     const where = `WebGPU on ${gpu.name} in ${precision}`;
     try {
       const { createGpuSession, gpuEngineVersion } = await import("./gpu-session.ts");
-      const session = await createGpuSession(compileFor({ device: "webgpu", precision }), gpu, onnxruntime);
+      const session = await createGpuSession(await compileFor({ device: "webgpu", precision }), gpu, onnxruntime);
       const found = await testRun(session, imageInput);
       const difference = largestDifference(expected.outputs, found.outputs);
       const speeds = `${text(found.ms)} a run, ${text(expected.ms)} in WebAssembly`;
@@ -63,7 +63,7 @@ export async function chooseSession(
           reasons: [...reasons, `${where}: ${speeds}.`],
           runMs: found.ms,
         } as const;
-        return new GpuSession(session, gpu, report, () => loadWasm(compileFor({ device: "wasm" })));
+        return new GpuSession(session, gpu, report, async () => loadWasm(await compileFor({ device: "wasm" })));
       }
       await session.dispose();
       const differs = `its values differ from WebAssembly's by ${difference.toExponential(0)} of the largest`;

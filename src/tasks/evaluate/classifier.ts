@@ -13,8 +13,9 @@ import type {
 import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
+import { createClassifierSession } from "../../model/classifier-session.ts";
 import { imageBatch } from "../../model/images.ts";
-import { createClassifierSession, type LoadedModel, type LoadModelOptions } from "../../model/load-model.ts";
+import type { LoadedModel, LoadModelOptions } from "../../model/load-model.ts";
 import type { Model, Provenance } from "../../model/model.ts";
 import { type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";

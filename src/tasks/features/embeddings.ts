@@ -8,7 +8,8 @@ import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
 import { isSafetensors } from "../../formats/signatures.ts";
-import { fits, interpolations, preprocessNames } from "../../model/preprocessing.ts";
+import { fits, interpolations } from "../../graph/preprocessing.ts";
+import { preprocessNames } from "../../model/preprocessing.ts";
 import { architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 

@@ -7,7 +7,7 @@ import { type LimitMethod, limitMethods } from "../../compiler/quantize/limits.t
 import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import { notEnoughImages } from "../../data/batches.ts";
 import type { Json, Model } from "../../model/model.ts";
-import { encodeModel } from "../../model/model-file.ts";
+import { encodeModel } from "../../model/model-writer.ts";
 import type { QuantizationRecord } from "../../report/quantization.ts";
 import { answersOf, compareAnswers } from "./answers.ts";
 import { rankBlocks } from "./blocks.ts";

@@ -1,6 +1,7 @@
 import { FormatError, UsageError } from "../../base/errors.ts";
 import { deviceFor, type Platform, type SessionOptions, type Tensors } from "../../base/platform.ts";
-import { compileGraph, inferenceForm } from "../../compiler/compile.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { inferenceForm } from "../../compiler/inference.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights, outputLayer } from "../../graph/network.ts";

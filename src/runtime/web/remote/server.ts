@@ -1,3 +1,4 @@
+import { messageOf, RuntimeUnavailableError, XceptionError } from "../../../base/errors.ts";
 import { packError, unpackError } from "../../error-transfer.ts";
 import type { Channel, Reply, ToWorker } from "./messages.ts";
 import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./packing.ts";
@@ -69,7 +70,7 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
       postChanges();
       post({ kind: "answer", id, value: pack(value, packer(moved)) }, moved);
     } catch (error) {
-      post({ kind: "answer", id, error: packError(error) });
+      post({ kind: "answer", id, error: packError(whyNotLoaded(error) ?? error) });
     }
     for (const signal of own) signals.delete(signal);
     if (method === "dispose") posted.delete(objects.get(object)!);
@@ -89,6 +90,21 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
     else if (message.kind === "call") void call(message);
     else if (message.kind === "abort") signals.get(message.signal)?.abort();
     else take(message);
+  });
+}
+
+/** Chromium and Firefox; Safari; webpack. */
+const notLoaded = /dynamically imported module|Importing a module script failed|Loading chunk/;
+
+/** The error for a part of this package's code that cannot be loaded; undefined for any other error. */
+function whyNotLoaded(cause: unknown): RuntimeUnavailableError | undefined {
+  const reason = messageOf(cause);
+  if (cause instanceof XceptionError || !notLoaded.test(reason)) return;
+  return new RuntimeUnavailableError({
+    where: "worker",
+    what: `a part of xception-ts cannot be loaded (${reason})`,
+    remedy: "Check the connection, then reload the page: the site may have been updated since it was opened.",
+    cause,
   });
 }
 

@@ -1,0 +1,43 @@
+import type { CompileTarget, Device } from "../base/platform.ts";
+import type { Network } from "../graph/network.ts";
+import { toEngineWeights, type Weights } from "../graph/weights.ts";
+import type { CompileOptions } from "./compile.ts";
+import { lower } from "./lower.ts";
+import { toProgram } from "./program/program.ts";
+import type { Quantization } from "./quantize/quantization.ts";
+
+/** Options of {@link compileInference}. */
+export interface InferenceOptions extends Pick<CompileOptions, "outputs" | "preprocessing" | "quantization"> {
+  /** Leaves batch normalization unfolded, as model files do: their predictions are then the same bits. Default false. */
+  readonly asInFiles?: boolean;
+}
+
+/**
+ * The form in which a device runs a network fastest: `wasm` is our own engine. Only CPUs multiply integers; elsewhere their weights
+ * are expanded.
+ */
+export function inferenceForm(device: Device, quantization?: Quantization): "inference" | "int8" | "program" {
+  if (device === "wasm") return "program";
+  return device === "cpu" && quantization ? "int8" : "inference";
+}
+
+/**
+ * Compiles a network, as {@link compile} does, in the form in which a device runs it. Programs need no ONNX, whose writer is loaded
+ * for other forms only: it is a fifth of the code that a page would load to classify an image.
+ * @throws as {@link compile}.
+ */
+export async function compileInference(
+  network: Network,
+  weights: Weights,
+  { device, precision }: CompileTarget,
+  { asInFiles = false, ...options }: InferenceOptions,
+): Promise<Uint8Array> {
+  const form = inferenceForm(device, options.quantization);
+  if (form === "program") {
+    const { outputs, preprocessing } = options;
+    const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing, outputs });
+    return toProgram(graph, toEngineWeights(network, weights), { name: network.name });
+  }
+  const { compile } = await import("./compile.ts");
+  return compile(network, weights, { ...options, form: asInFiles && form === "inference" ? "exact" : form, precision });
+}

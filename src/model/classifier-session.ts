@@ -1,0 +1,49 @@
+import { type CompileTarget, deviceFor, type Platform, type SessionOptions, type Source } from "../base/platform.ts";
+import { nameOfSource } from "../base/source.ts";
+import { compileInference } from "../compiler/inference.ts";
+import { namingFile, networkIsolation, withFileName } from "./isolation.ts";
+import type { ClassifierSession, LoadModelOptions } from "./load-model.ts";
+import { decodeModel, describeModel, isOwnModel } from "./model-file.ts";
+import { weightsSource } from "./weights-file.ts";
+
+/**
+ * Loads a classifier into the engine. For a model file or an ONNX graph of another tool, the graph in the file itself
+ * runs, so that predictions match those of every other ONNX tool; our own engine runs it from the network. The code for other
+ * files than ours is loaded with the first of them.
+ * @throws as {@link Verbs.loadClassifier}.
+ */
+export async function createClassifierSession(
+  source: Source,
+  platform: Platform,
+  options: LoadModelOptions,
+  session?: SessionOptions,
+): Promise<ClassifierSession> {
+  const { engine } = platform;
+  engine.prepare?.();
+  const opened = await weightsSource(source, platform, options);
+  const { where } = opened;
+  const device = deviceFor(engine, session);
+  const name = nameOfSource(source);
+  const isOwn = isOwnModel(opened, options);
+  const described = isOwn && device !== "wasm" ? describeModel(opened.bytes, name) : undefined;
+  // Only CPUs multiply integers.
+  if (described && (described.quantization === undefined || device === "cpu")) {
+    const { storedGraph } = await import("./stored-graph.ts");
+    const { graph, isolation } = storedGraph(opened.bytes, described, where);
+    const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+    return { ...described, notes: [], session: withFileName(inEngine, where) };
+  }
+  const others = isOwn ? undefined : await import("./load-model.ts");
+  if (others?.isGraphToRun(opened, options)) return others.loadGraph(opened, options, engine, session);
+  const model = others
+    ? await others.classifierFrom(opened, options)
+    : { ...decodeModel(opened.bytes, name), notes: [] };
+  const { preprocessing, quantization } = model;
+  // As in a model file, so that converting a model does not change its predictions.
+  const given = { preprocessing, quantization, asInFiles: !engine.choosesDevice };
+  const compileFor = (target: CompileTarget) => compileInference(model.network, model.weights, target, given);
+  const graph = await compileFor({ device });
+  const isolation = networkIsolation(model.network, graph, where);
+  const inEngine = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
+  return { ...model, session: withFileName(inEngine, where) };
+}
