@@ -263,16 +263,18 @@ async function withoutDamaged(
 /**
  * Default batch size: 32, or fewer if there are not so many images or their feature maps would need more than about 4 GiB.
  * An image takes 1.1 times the outputs of all layers, or 0.85 times if they are recomputed (measured at 299×299: 0.25 and
- * 0.19 GiB); weights and engine need 1.6 GiB more for Xception.
+ * 0.19 GiB), twice that with the rounded copies of training for int8; weights and engine need 1.6 GiB more for Xception.
  * @param options `ranks`: processes that share the images.
  */
 export function defaultBatchSize(
   { samples }: ImageDataset,
   network: Network,
-  { ranks = 1, recompute = false }: { readonly ranks?: number; readonly recompute?: boolean } = {},
+  options: Partial<Pick<Settings, "recompute" | "quantizationAware">> & { readonly ranks?: number } = {},
 ): number {
   const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
-  const fitting = Math.floor((4 * 2 ** 30) / ((recompute ? 0.85 : 1.1) * outputs * Float32Array.BYTES_PER_ELEMENT));
+  const { ranks = 1, recompute = false, quantizationAware = false } = options;
+  const kept = (recompute ? 0.85 : 1.1) * (quantizationAware ? 2 : 1) * outputs;
+  const fitting = Math.floor((4 * 2 ** 30) / (kept * Float32Array.BYTES_PER_ELEMENT));
   return Math.max(1, Math.min(largestBatch, Math.floor(samples.length / ranks), fitting));
 }
 
