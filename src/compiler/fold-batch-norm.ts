@@ -29,7 +29,7 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
 }
 
 /** Name of the bias that the convolution of a kernel gets from its batch normalization. */
-function foldedBias(kernel: string): string {
+export function foldedBias(kernel: string): string {
   return `${kernel}/folded_bias`;
 }
 
