@@ -39,7 +39,7 @@ export function comparisonChart(networks: readonly ComparedCurves[], metric: Com
     metric.by === "epoch" ? "epoch" : "training time (minutes)",
     metric.by === "epoch" ? "d" : "~g",
   );
-  const legend = { labelLimit: 400, columns: 1 };
+  const legend = { labelLimit: 400, columns: 1, symbolOpacity: 1 };
   const hue = { field: "network", type: "nominal", scale: { domain, range }, legend } as const;
   return renderChart(`${metric.title} by ${metric.by}: ${domain.join(", ")}`, {
     ...size,
