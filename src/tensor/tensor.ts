@@ -58,15 +58,18 @@ export function transpose(tensor: FloatTensor, permutation: readonly number[]): 
   const sourceStrides = stridesOf(tensor.shape);
   const strides = permutation.map((axis) => sourceStrides[axis]!);
   const result = new Float32Array(tensor.data.length);
+  const last = shape.length - 1;
+  const [length, stride] = [shape[last] ?? 1, strides[last] ?? 0];
   const index = new Array<number>(shape.length).fill(0);
-  let source = 0;
-  for (let target = 0; target < result.length; target++) {
-    result[target] = tensor.data[source]!;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      source += strides[axis]!;
-      index[axis] = index[axis]! + 1;
+  let start = 0;
+  for (let target = 0; target < result.length; target += length) {
+    for (let at = 0; at < length; at++) result[target + at] = tensor.data[start + at * stride]!;
+    // The next row: the last of the other axes that is not at its end moves on.
+    for (let axis = last - 1; axis >= 0; axis--) {
+      start += strides[axis]!;
+      index[axis]! += 1;
       if (index[axis]! < shape[axis]!) break;
-      source -= strides[axis]! * shape[axis]!;
+      start -= strides[axis]! * shape[axis]!;
       index[axis] = 0;
     }
   }

@@ -252,14 +252,13 @@ function dequantized(
       const count = isPerAxis ? shape[axis]! : 1;
       const read = () => {
         const [values, scales, zeros] = [tensor.read(), scale.read().data, zero?.read()];
-        const placeOf = (index: number) => Math.floor(index / inner) % count;
-        return floatTensor(
-          shape,
-          Float32Array.from(
-            values,
-            (value, index) => (value - (zeros?.[placeOf(index)] ?? 0)) * scales[placeOf(index)]!,
-          ),
-        );
+        const expanded = new Float32Array(values.length);
+        for (let start = 0; start < values.length; start += inner) {
+          const place = (start / inner) % count;
+          const [step, zeroPoint] = [scales[place]!, zeros?.[place] ?? 0];
+          for (let at = start; at < start + inner; at++) expanded[at] = (values[at]! - zeroPoint) * step;
+        }
+        return floatTensor(shape, expanded);
       };
       return [[output, { shape, read }] as const];
     },
