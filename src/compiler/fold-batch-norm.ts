@@ -133,7 +133,12 @@ function fold(
   const [gamma, beta, mean, variance] = numbers as [Float32Array, Float32Array, Float32Array, Float32Array];
   const perFilter = kernel.data.length / gamma.length;
   const scale = Float64Array.from(gamma, (value, filter) => value / Math.sqrt(variance[filter]! + epsilon));
-  const scaled = kernel.data.map((value, index) => value * scale[Math.floor(index / perFilter)]!);
+  const scaled = new Float32Array(kernel.data.length);
+  // Loops, since `map` takes ten times as long, and pages wait for it.
+  for (const [filter, factor] of scale.entries()) {
+    const end = (filter + 1) * perFilter;
+    for (let at = end - perFilter; at < end; at++) scaled[at] = kernel.data[at]! * factor;
+  }
   const bias = beta.map((value, filter) => value - mean[filter]! * scale[filter]!);
   return { scaledKernel: floatTensor(kernel.shape, scaled), bias: floatTensor([bias.length], bias) };
 }

@@ -252,14 +252,13 @@ function dequantized(
       const count = isPerAxis ? shape[axis]! : 1;
       const read = () => {
         const [values, scales, zeros] = [tensor.read(), scale.read().data, zero?.read()];
-        const placeOf = (index: number) => Math.floor(index / inner) % count;
-        return floatTensor(
-          shape,
-          Float32Array.from(
-            values,
-            (value, index) => (value - (zeros?.[placeOf(index)] ?? 0)) * scales[placeOf(index)]!,
-          ),
-        );
+        const data = new Float32Array(values.length);
+        // A hundred times as fast as `Float32Array.from`, and pages wait for it.
+        for (let start = 0, place = 0; start < data.length; start += inner, place = (place + 1) % count) {
+          const [factor, offset] = [scales[place]!, zeros?.[place] ?? 0];
+          for (let at = start; at < start + inner; at++) data[at] = (values[at]! - offset) * factor;
+        }
+        return floatTensor(shape, data);
       };
       return [[output, { shape, read }] as const];
     },
