@@ -5,6 +5,7 @@ import { fenced, type Generator, markdownTable, shorten } from "./generated-bloc
 import { root } from "./project-root.mjs";
 import { recordSession } from "./recorded-session.ts";
 import { recipeTable, settingsTable } from "./settings-tables.ts";
+import { type Measurement, speedTable } from "./speed-table.ts";
 
 /** The documents whose blocks are generated. */
 export const documents = [
@@ -32,7 +33,9 @@ export const generators = {
   /** What the commands after each `$` print in a folder with these files of tests/golden/, or of ../shared/. */
   session: (files, current) => recordSession(files.split(" "), current),
   /** The rows of a measurement in bench/results/. */
-  bench: (name) => markdownTable(JSON.parse(readFileSync(join(root, "bench", "results", `${name}.json`), "utf8")).rows),
+  bench: (name) => markdownTable(measurement(name).rows),
+  /** One table of measurements against other tools. */
+  speed: () => markdownTable(speedTable(measurement)),
   /** The settings under one heading. */
   settings: settingsTable,
   /** A recipe, line by line, with its reasons. */
@@ -40,3 +43,7 @@ export const generators = {
   /** What a command printed on some machine, some day: written by hand. */
   recorded: (_, current) => current,
 } satisfies Record<string, Generator>;
+
+function measurement(name: string): Measurement {
+  return JSON.parse(readFileSync(join(root, "bench", "results", `${name}.json`), "utf8"));
+}

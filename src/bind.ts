@@ -57,6 +57,7 @@ const quantizeOptions: OptionNames<QuantizeOptions> = {
   seed: true,
   method: true,
   reduceRange: true,
+  perTensor: true,
   maxDrop: true,
   minAgreement: true,
   allowSlower: true,

@@ -29,7 +29,7 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
 }
 
 /** Name of the bias that the convolution of a kernel gets from its batch normalization. */
-function foldedBias(kernel: string): string {
+export function foldedBias(kernel: string): string {
   return `${kernel}/folded_bias`;
 }
 
@@ -134,10 +134,9 @@ function fold(
   const perFilter = kernel.data.length / gamma.length;
   const scale = Float64Array.from(gamma, (value, filter) => value / Math.sqrt(variance[filter]! + epsilon));
   const scaled = new Float32Array(kernel.data.length);
-  // Loops, since `map` takes ten times as long, and pages wait for it.
   for (const [filter, factor] of scale.entries()) {
     const end = (filter + 1) * perFilter;
-    for (let at = end - perFilter; at < end; at++) scaled[at] = kernel.data[at]! * factor;
+    for (let at = filter * perFilter; at < end; at++) scaled[at] = kernel.data[at]! * factor;
   }
   const bias = beta.map((value, filter) => value - mean[filter]! * scale[filter]!);
   return { scaledKernel: floatTensor(kernel.shape, scaled), bias: floatTensor([bias.length], bias) };

@@ -196,6 +196,12 @@ export const gradientRules: GradientRules = {
   cast: notDifferentiable,
   quantizeLinear: notDifferentiable,
   dequantizeLinear: notDifferentiable,
+  // Straight through: rounding counts as the identity, clipping as itself.
+  fakeQuantize: ({ build, config, inputs: [x], dy }) => [
+    () => build.op({ ...config, kind: "fakeQuantizeGradient" }, [dy, x!], `d.${x!.name}`),
+  ],
+  fakeQuantizeGradient: notDifferentiable,
+  fakeQuantizeKernel: ({ dy }) => [() => dy],
   // The target is the mean of the ranks' targets, so each x gets the average of the gradients of all copies of y.
   allReduceMean: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "allReduceMean" }, [dy], `d.${x!.name}`)],
 };

@@ -217,6 +217,8 @@ const batchOperands: { readonly [K in OpKind]?: number } = {
   eluGradient: 2,
   leakyRelu: 1,
   leakyReluGradient: 2,
+  fakeQuantize: 1,
+  fakeQuantizeGradient: 2,
 };
 
 function isElementwise({ kind }: OpConfig): boolean {
@@ -229,7 +231,8 @@ function batchesIn({ config, inputs, outputs }: Operation): readonly Value[] {
   const isBatch = ({ shape }: Value) => shape.length === 4;
   if (isElementwise(config)) return [...inputs, y].filter((value) => isBatch(value) && sameShape(value.shape, y.shape));
   const joins = config.kind === "concatenate" || config.kind === "slice";
-  const count = joins && config.axis > 0 ? inputs.length : batchOperands[config.kind];
+  const isChannelSum = config.kind === "reduceSum" && sameShape(config.axes, [0, 2, 3]) && !config.keepDims;
+  const count = isChannelSum ? 1 : joins && config.axis > 0 ? inputs.length : batchOperands[config.kind];
   if (count === undefined) return [];
   const sums = config.kind === "convFilterGradient" || outputs.every(({ shape }) => shape.length === 1);
   return [...inputs.slice(0, count), ...(sums ? [] : [y])].filter(isBatch);

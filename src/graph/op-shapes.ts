@@ -132,6 +132,12 @@ const rules: ShapeRules = {
     if (scale?.length === 0 || isPerAxis) return [x!];
     throw mismatch(kind, `the scale does not fit axis ${axis}`, [x, scale], "a scalar, or a number for each index");
   },
+  fakeQuantize: first,
+  fakeQuantizeGradient: both,
+  fakeQuantizeKernel: ({ kind, axes }, [w]) => {
+    reduced({ kind, axes, keepDims: true }, [w!]);
+    return [w!];
+  },
 };
 
 /**

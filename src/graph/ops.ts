@@ -13,6 +13,14 @@ export interface Window {
   readonly pads: Pads;
 }
 
+/** Rounding of numbers to bytes: x ≈ (q − zeroPoint)·scale, q from 0 to 255. */
+export interface ByteScale {
+  /** Above 0. */
+  readonly scale: number;
+  /** The byte of 0, so that zeros, as of padding, stay exact. */
+  readonly zeroPoint: number;
+}
+
 /**
  * The operators of the second graph: channels first (NCHW), each small enough for one shape rule, one gradient rule,
  * one rule of the interpreter and one way to write it in ONNX. After adding a member, TypeScript reports the tables
@@ -88,6 +96,12 @@ export type OpConfig =
   | { readonly kind: "quantizeLinear"; readonly zeroPoint: number }
   /** Integers q, scale → float32 (q − zeroPoint)·scale; the scale is one number, or one for each index of `axis`. */
   | { readonly kind: "dequantizeLinear"; readonly zeroPoint: number; readonly axis: number }
+  /** x → the nearest number that a byte stands for: a multiple of the scale from −zeroPoint·scale to (255 − zeroPoint)·scale. */
+  | ({ readonly kind: "fakeQuantize" } & ByteScale)
+  /** dy, x → dy where x lies within the range of the above, else 0. */
+  | ({ readonly kind: "fakeQuantizeGradient" } & ByteScale)
+  /** w → the nearest of 2·largest + 1 numbers, evenly spaced from −m to m; m is the largest magnitude over `axes`. */
+  | { readonly kind: "fakeQuantizeKernel"; readonly axes: readonly number[]; readonly largest: number }
   /**
    * x → its mean over all ranks; x itself if there is only one. The engine cannot compute it: the graph is cut into
    * stages there, see `stagesOf`.

@@ -1,6 +1,6 @@
 import { FormatError, XceptionError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import { accepting, choice, number, oneOf, wholeNumber } from "../base/kinds.ts";
+import { accepting, choice, number, oneOf, onOff, wholeNumber } from "../base/kinds.ts";
 import { anything, either, fitting, list, object, optional, record, triple } from "../base/schema.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
@@ -46,6 +46,7 @@ export const preprocessingSchema = object({
 
 const quantizationSchema = object({
   weightBits: oneOfNumbers(7, 8),
+  perTensor: optional(onOff()),
   activations: record(object({ scale: number({ above: 0 }), zeroPoint: byte })),
   floatLayers: list(string),
 });

@@ -52,6 +52,8 @@ export interface BlockSensitivity extends QuantizedBlock {
 export interface QuantizationRecord {
   readonly calibration: { readonly method: string; readonly images: number; readonly seed: number };
   readonly weightBits: 7 | 8;
+  /** True if kernels have one scale each, not one for each filter. */
+  readonly perTensor?: boolean | undefined;
   /** Worst first. */
   readonly blocks: readonly BlockSensitivity[];
   /** Names of the blocks that stay in float32. */
@@ -81,7 +83,8 @@ export function quantizationReport(
 }
 
 function verdictSection(record: QuantizationRecord, failures: readonly string[]): Section {
-  const { calibration, weightBits, floatBlocks, bytes, change, comparedOnCalibration, speed, limits } = record;
+  const { calibration, weightBits, perTensor, floatBlocks, bytes, change, comparedOnCalibration, speed, limits } =
+    record;
   const { agreement, agreementInterval, accuracy } = change;
   const facts = {
     File: `${asMemory(bytes.after)}, float32 ${asMemory(bytes.before)}`,
@@ -93,7 +96,7 @@ function verdictSection(record: QuantizationRecord, failures: readonly string[])
     "Largest difference of a probability": `${formatNumber(change.meanDifference)} on average`,
     Speed: `${speed.factor.toFixed(2)} × float32 on this machine (${speed.afterMs.toFixed(1)} against ${speed.beforeMs.toFixed(1)} ms an image, alternating)`,
     Calibration: `${calibration.images} images, method ${calibration.method}, seed ${calibration.seed}`,
-    Weights: `${weightBits} bits`,
+    Weights: `${weightBits} bits, one scale for each ${perTensor ? "kernel" : "filter"}`,
     "In float32": floatBlocks.length === 0 ? "no block" : floatBlocks.join(", "),
   };
   const notes = [

@@ -1,6 +1,8 @@
 /** Half-precision floats as floats, exactly. */
 export function fromHalf(halves: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(halves, halfToFloatBits).buffer);
+  const bits = new Uint32Array(halves.length);
+  for (let at = 0; at < bits.length; at++) bits[at] = halfToFloatBits(halves[at]!);
+  return new Float32Array(bits.buffer);
 }
 
 /**
@@ -9,7 +11,10 @@ export function fromHalf(halves: Uint16Array): Float32Array {
  * @see IEEE 754-2019, sections 3.6 (binary16) and 4.3.1
  */
 export function toHalf(floats: Float32Array): Uint16Array {
-  return Uint16Array.from(new Uint32Array(floats.buffer, floats.byteOffset, floats.length), halfBits);
+  const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
+  const halves = new Uint16Array(bits.length);
+  for (let at = 0; at < bits.length; at++) halves[at] = halfBits(bits[at]!);
+  return halves;
 }
 
 function halfBits(bits: number): number {

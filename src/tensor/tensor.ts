@@ -54,24 +54,22 @@ export function filledTensor(shape: Shape, value: number): FloatTensor {
  * @example transpose(floatTensor([2, 3]), [1, 0]).shape // [3, 2]
  */
 export function transpose(tensor: FloatTensor, permutation: readonly number[]): FloatTensor {
-  const { data } = tensor;
   const shape = permutation.map((axis) => tensor.shape[axis]!);
   const sourceStrides = stridesOf(tensor.shape);
-  // Axes of size 1 would make rows of one number.
-  const axes = permutation.filter((axis) => tensor.shape[axis] !== 1);
-  const sizes = axes.map((axis) => tensor.shape[axis]!);
-  const strides = axes.map((axis) => sourceStrides[axis]!);
-  const [rowLength, step] = [sizes.pop() ?? 1, strides.pop() ?? 1];
-  const result = new Float32Array(data.length);
-  const index = sizes.map(() => 0);
-  let source = 0;
-  for (let row = 0; row < result.length; row += rowLength) {
-    for (let at = 0; at < rowLength; at++) result[row + at] = data[source + at * step]!;
-    for (let axis = sizes.length - 1; axis >= 0; axis--) {
-      source += strides[axis]!;
-      index[axis] = index[axis]! + 1;
-      if (index[axis]! < sizes[axis]!) break;
-      source -= strides[axis]! * sizes[axis]!;
+  const strides = permutation.map((axis) => sourceStrides[axis]!);
+  const result = new Float32Array(tensor.data.length);
+  const last = shape.length - 1;
+  const [length, stride] = [shape[last] ?? 1, strides[last] ?? 0];
+  const index = new Array<number>(shape.length).fill(0);
+  let start = 0;
+  for (let target = 0; target < result.length; target += length) {
+    for (let at = 0; at < length; at++) result[target + at] = tensor.data[start + at * stride]!;
+    // The next row: the last of the other axes that is not at its end moves on.
+    for (let axis = last - 1; axis >= 0; axis--) {
+      start += strides[axis]!;
+      index[axis]! += 1;
+      if (index[axis]! < shape[axis]!) break;
+      start -= strides[axis]! * shape[axis]!;
       index[axis] = 0;
     }
   }

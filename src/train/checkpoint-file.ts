@@ -118,6 +118,7 @@ const checkpointSchema = z.object({
   phase: z.enum(["head", "network"]).default("network"),
   isOver: z.boolean(),
   epoch: epochState,
+  activations: z.record(z.string(), z.object({ scale: z.number(), zeroPoint: count })).optional(),
   steps: count,
   history: z.array(asWritten<EpochRecord>(epochRecord)),
   bestEpoch: count.nullable(),

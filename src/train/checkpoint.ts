@@ -1,5 +1,6 @@
 import type { EpochRecord, SkippedFile } from "../base/records.ts";
 import type { Weights } from "../graph/initialize.ts";
+import type { ByteScale } from "../graph/ops.ts";
 import type { Json } from "../model/model.ts";
 import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { TrainingState } from "./step/training-state.ts";
@@ -17,6 +18,8 @@ export interface Checkpoint {
   readonly isOver: boolean;
   /** The current epoch, or the next one. */
   readonly epoch: EpochState;
+  /** Rounding of activations in quantization-aware training, by the value's name. */
+  readonly activations?: Readonly<Record<string, ByteScale>> | undefined;
   /** Weights and optimizer state. */
   readonly state: TrainingState;
   /** Complete epochs, validation included. */

@@ -2,6 +2,7 @@ import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
 import { limitPixels } from "../base/pixel-limit.ts";
 import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
+import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { ImageStore } from "../data/image-loading.ts";
@@ -30,7 +31,14 @@ import { sizeOf } from "../tensor/shape.ts";
 import { assertCacheable, fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
-import { assertNothingChosen, assertSeparate, choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
+import {
+  assertNothingChosen,
+  assertSeparate,
+  choicesIn,
+  placeOf,
+  resolvedSettings,
+  weightRounding,
+} from "./request-settings.ts";
 import { chosenArchitecture } from "./settings/choices.ts";
 import { networkOfRun, withNetworkOf } from "./settings/file-network.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
@@ -70,6 +78,8 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly seed: number;
   readonly mapWeights: readonly number[] | undefined;
   readonly healthSteps: number;
+  /** Rounding of the weights in quantization-aware training. */
+  readonly quantizationAware: Pick<Quantization, "weightBits" | "perTensor"> | undefined;
   /** First phase, which trains only the head. */
   readonly head: HeadPhase | undefined;
   /** Options of the training step. */
@@ -163,10 +173,19 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
 
-  const tuning = fineTuning(network, settings, {
-    reinitialized: started.start?.reinitialized,
-    batchSize: batchSize / accumulate,
-  });
+  const quantizationAware = weightRounding(
+    settings,
+    request,
+    started.weights !== undefined || started.start !== undefined,
+  );
+  const tuning = fineTuning(
+    network,
+    { ...settings, ...(quantizationAware && { batchNorm: "inference" as const }) },
+    {
+      reinitialized: started.start?.reinitialized,
+      batchSize: batchSize / accumulate,
+    },
+  );
   const { trainable = tuning.trainable, rateFactor = tuning.rateFactor } = request;
   const batchNorm = typeof request.batchNorm === "function" ? request.batchNorm : tuning.batchNorm;
   if (views !== undefined) {
@@ -190,6 +209,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     seed,
     mapWeights: request.mapWeights,
     healthSteps,
+    quantizationAware,
     head:
       headEpochs === 0 ? undefined : { epochs: headEpochs, views: settings.headViews, learningRate: settings.headRate },
     step: {
@@ -243,16 +263,18 @@ async function withoutDamaged(
 /**
  * Default batch size: 32, or fewer if there are not so many images or their feature maps would need more than about 4 GiB.
  * An image takes 1.1 times the outputs of all layers, or 0.85 times if they are recomputed (measured at 299×299: 0.25 and
- * 0.19 GiB); weights and engine need 1.6 GiB more for Xception.
+ * 0.19 GiB), twice that with the rounded copies of training for int8; weights and engine need 1.6 GiB more for Xception.
  * @param options `ranks`: processes that share the images.
  */
 export function defaultBatchSize(
   { samples }: ImageDataset,
   network: Network,
-  { ranks = 1, recompute = false }: { readonly ranks?: number; readonly recompute?: boolean } = {},
+  options: Partial<Pick<Settings, "recompute" | "quantizationAware">> & { readonly ranks?: number } = {},
 ): number {
   const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
-  const fitting = Math.floor((4 * 2 ** 30) / ((recompute ? 0.85 : 1.1) * outputs * Float32Array.BYTES_PER_ELEMENT));
+  const { ranks = 1, recompute = false, quantizationAware = false } = options;
+  const kept = (recompute ? 0.85 : 1.1) * (quantizationAware ? 2 : 1) * outputs;
+  const fitting = Math.floor((4 * 2 ** 30) / (kept * Float32Array.BYTES_PER_ELEMENT));
   return Math.max(1, Math.min(largestBatch, Math.floor(samples.length / ranks), fitting));
 }
 

@@ -236,7 +236,8 @@ export class TrainingRun {
 
   async #checkpoint(): Promise<Checkpoint> {
     await this.#step.fetch();
-    const { communicator } = this.#plan;
+    const { communicator, step } = this.#plan;
+    const { quantization } = step;
     this.#exchangeSkipped();
     const positions = gatherRanks(communicator, this.#epoch.position);
     const epoch = { ...this.#epoch.state(), ...(communicator.size > 1 && { positions }) };
@@ -247,6 +248,7 @@ export class TrainingRun {
       phase: "network",
       isOver: this.#isOver(),
       epoch,
+      activations: quantization && Object.fromEntries(quantization.activations),
       state,
       history: this.#history.slice(0, epoch.index),
       best: this.#best,

@@ -8,6 +8,7 @@ import type { TrainingIdentity } from "./checkpoint.ts";
 import { RunningEpoch } from "./epoch.ts";
 import { hasOpenHead, trainHead } from "./head-phase.ts";
 import { prepareTraining, type TrainingPlan } from "./prepare.ts";
+import { withActivationLimits } from "./quantization-aware.ts";
 import { tensorsOfFirstRank } from "./ranks/ranks.ts";
 import type { TrainingHooks, TrainingRequest, TrainingResult } from "./request.ts";
 import { TrainingRun } from "./run.ts";
@@ -53,7 +54,8 @@ export async function runTraining(planned: TrainingPlan, given: TrainingHooks = 
   // A checkpoint from before the head phase starts over.
   const resume = hooks.resume?.phase === "head" ? undefined : hooks.resume;
   if (!resume) await hooks.onStart?.(start);
-  const plan = resume ? planned : await afterHead(planned, identity, hooks);
+  const ready = resume ? planned : await afterHead(planned, identity, hooks);
+  const plan = await withActivationLimits(ready, { ...hooks, resume });
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const tensors = tensorsOfFirstRank(communicator, resume?.state.tensors ?? plan.weights);
   const step = await (resume

@@ -77,7 +77,8 @@ function pick(identity: TrainingIdentity, names: readonly string[]): object {
 }
 
 /** Options left out have their defaults, so that older checkpoints without them stay valid. */
-async function identityOfStep({ network, step, head, keep, patience, mapWeights, communicator }: TrainingPlan) {
+async function identityOfStep(plan: TrainingPlan) {
+  const { network, step, head, keep, patience, mapWeights, communicator, quantizationAware } = plan;
   const { accumulate, recompute, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = step;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
@@ -87,6 +88,7 @@ async function identityOfStep({ network, step, head, keep, patience, mapWeights,
     synchronizeBatchNormalization: (communicator.size > 1 && step.synchronizeBatchNormalization) || undefined,
     // With channels first, it can change the last digit.
     recompute: recompute || undefined,
+    quantizationAware,
     keep: keep === "best" ? undefined : keep,
     patience,
     mapWeights,

@@ -18,7 +18,8 @@ export class Validation {
 
   constructor(plan: TrainingPlan) {
     this.#plan = plan;
-    this.#end = frozenEnd(plan.network, changing(plan.step));
+    // Limits of activations are those of the whole network.
+    this.#end = plan.step.quantization ? undefined : frozenEnd(plan.network, changing(plan.step));
   }
 
   /** A frozen backbone runs only in the first validation, as far as its feature maps fit into memory. */

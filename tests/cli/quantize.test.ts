@@ -98,14 +98,25 @@ describe("xception quantize", () => {
   it("writes no file if the model breaks its limits, and says which block hurts", async () => {
     writeFileSync(at("undecided.onnx"), encodeModel(await undecided()));
     // Limits from a black image cut off much of the others.
-    const flags = ["--test", at("photos"), "--min-agreement", "100", "--max-drop", "0", "--allow-slower"];
+    const flags = [
+      "--test",
+      at("photos"),
+      "--min-agreement",
+      "100",
+      "--max-drop",
+      "0",
+      "--allow-slower",
+      "--reduce-range",
+    ];
     const argv = ["quantize", at("undecided.onnx"), "--calibrate", at("black"), ...flags, "-o", folder, "--overwrite"];
     const before = readFileSync(at("model_int8.onnx"));
     const { exitCode, stdout, stderr } = await capture(argv);
     expect(exitCode).toBe(1);
     expect(stdout).toContain("The model does not meet its limits. It predicts the same class for ");
     expect(stdout).toMatch(/block\d +│ +\d │ +[\d.]+ │ float32/);
-    expect(stderr).toContain("No file was written");
+    expect(stderr).toContain(
+      "No file was written. Train it for int8 (xception train --quantization-aware), calibrate with",
+    );
     expect(readFileSync(at("model_int8.onnx")).equals(before)).toBe(true);
   });
 

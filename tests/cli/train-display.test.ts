@@ -65,14 +65,17 @@ describe("into a file or pipe", () => {
 
   it("is a line for each epoch", () => {
     const { shown, written } = display(false);
-    shown.showEpoch(result(true, 2), 5);
-    shown.showEpoch(result(true, 1), 5);
-    shown.showEpoch(result(false, 2), 5);
+    const best = { epochs: 5, keep: "best" } as const;
+    shown.showEpoch(result(true, 2), best);
+    shown.showEpoch(result(true, 1), best);
+    shown.showEpoch(result(false, 2), best);
+    shown.showEpoch(result(true, 2), { epochs: 5, keep: "last" });
     const numbers = "validation loss 0.600, validation accuracy 75.0 %";
     expect(written).toEqual([
       `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 images/s, 1 min 30 s, best so far\n`,
       `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 images/s, 1 min 30 s\n`,
       "epoch 2/5: loss 1.500, accuracy 25.0 %, 4.2 images/s, 1 min 30 s\n",
+      `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 images/s, 1 min 30 s\n`,
     ]);
   });
 });
@@ -84,7 +87,7 @@ describe("on a terminal", () => {
     const cursorOn = "\u001b[?25h";
     expect(written.join("")).toContain("epoch 2/5 ");
     expect(written.join("")).not.toContain(cursorOn);
-    shown.showEpoch(result(true, 2), 5);
+    shown.showEpoch(result(true, 2), { epochs: 5, keep: "best" });
     const text = written.join("");
     expect(text).toMatch(/1\/30, .* left, loss 1\.235, accuracy 50\.0 %, 42 images\/s, ETA 1 min 15 s/);
     expect(text.indexOf(cursorOn)).toBeGreaterThan(0);

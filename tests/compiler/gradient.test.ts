@@ -13,8 +13,11 @@ import { type OpCase, opCases } from "../oracles/op-cases.ts";
 /** Central differences in float64 are right to about 1e-9 here; a wrong rule is off by 1e-3 and more. */
 const tolerance = 1e-7;
 
-/** Which operators have a gradient; total, so that a new operator has to take a side. */
-const differentiable: Readonly<Record<OpKind, boolean>> = {
+/**
+ * Which operators have a gradient; total, so that a new operator has to take a side. One that is straight through is not that of
+ * the steps that central differences see.
+ */
+const differentiable: Readonly<Record<OpKind, boolean | "straight through">> = {
   conv: true,
   convInputGradient: false,
   convFilterGradient: false,
@@ -58,6 +61,9 @@ const differentiable: Readonly<Record<OpKind, boolean>> = {
   cast: false,
   quantizeLinear: false,
   dequantizeLinear: false,
+  fakeQuantize: "straight through",
+  fakeQuantizeGradient: false,
+  fakeQuantizeKernel: "straight through",
   allReduceMean: true,
 };
 const kinds = Object.keys(differentiable) as OpKind[];
@@ -95,7 +101,7 @@ function worstOf(opCase: OpCase): GradientDifference {
 }
 
 describe("every gradient rule agrees with central differences", () => {
-  it.each(kinds.filter((kind) => differentiable[kind]))("%s, at random geometry", (kind) => {
+  it.each(kinds.filter((kind) => differentiable[kind] === true))("%s, at random geometry", (kind) => {
     fc.assert(
       fc.property(opCases[kind] as fc.Arbitrary<OpCase>, (opCase) => {
         expect(worstOf(opCase).difference).toBeLessThan(tolerance);
@@ -106,12 +112,38 @@ describe("every gradient rule agrees with central differences", () => {
 });
 
 describe("an operator without a gradient", () => {
-  it.each(kinds.filter((kind) => !differentiable[kind]))("%s says so", (kind) => {
+  it.each(kinds.filter((kind) => differentiable[kind] === false))("%s says so", (kind) => {
     const [opCase] = fc.sample(opCases[kind] as fc.Arbitrary<OpCase>, { numRuns: 1, seed: 1 });
     expect(() => worstOf(opCase!)).toThrow(
       `gradient of ${kind}: this operator has no gradient rule. ` +
         "Ask for gradients of values after it, or leave it out of the target.",
     );
+  });
+});
+
+describe("a gradient straight through rounding", () => {
+  const gradientOf = (config: OpConfig, x: readonly number[], shape: Shape = [x.length]) => {
+    const build = new OpGraphBuilder();
+    const y = build.op(config, [build.parameter("x", shape)]);
+    const weights = build.constant(
+      x.map((_, index) => index + 1),
+      shape,
+    );
+    const weighted = build.op({ kind: "multiply" }, [y, weights]);
+    build.output("loss", build.op({ kind: "reduceSum", axes: [...shape.keys()], keepDims: false }, [weighted]));
+    const { graph } = gradient(build.finish(), "loss", ["x"]);
+    return [...interpret(graph, new Map([["x", Float64Array.from(x)]])).get("gradient/x")!];
+  };
+
+  it("is the identity's where nothing is clipped, and 0 elsewhere", () => {
+    // Bytes 0 to 255 stand for −1 to 24.5, and half a step beyond.
+    const config = { kind: "fakeQuantize", scale: 0.1, zeroPoint: 10 } as const;
+    expect(gradientOf(config, [-3, -1.06, -1.04, 0, 0.33, 24.5, 24.54, 24.56])).toEqual([0, 0, 3, 4, 5, 6, 7, 0]);
+  });
+
+  it("is the identity's for kernels, whose largest weight sets the scale", () => {
+    const config = { kind: "fakeQuantizeKernel", axes: [1], largest: 127 } as const;
+    expect(gradientOf(config, [-3, 0.01, 500, 0], [2, 2])).toEqual([1, 2, 3, 4]);
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../../src/compiler/compile.ts";
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { lower } from "../../src/compiler/lower.ts";
+import { fakeQuantize } from "../../src/compiler/quantize/fake-quantize.ts";
 import { Histogram } from "../../src/compiler/quantize/histogram.ts";
 import { limitMethods, scaleFrom } from "../../src/compiler/quantize/limits.ts";
 import { byteScaleOf, type Quantization } from "../../src/compiler/quantize/quantization.ts";
@@ -99,6 +100,20 @@ describe("the integer form", () => {
     expect(printOpGraph(kept.graph)).toBe(printOpGraph(folded.graph));
   });
 
+  it("stores one scale for a kernel on request", async () => {
+    const whole = { ...quantization, perTensor: true };
+    const { weights: stored } = quantizeGraph(folded, whole);
+    // The second filter, of half the size, has half the integers.
+    expect([...(stored.get("conv/kernel~int8")!.data as Int8Array)]).toEqual([127, 64, -63, 32]);
+    expect(stored.get("conv/kernel~scale")).toEqual(floatTensor([], Float32Array.of(2 ** -7)));
+    // −0.2 · 2¹⁴ = −3276.8
+    expect([...(stored.get("conv/bias~int32")!.data as Int32Array)]).toEqual([1638, -3277]);
+    const session = await createSession(compile(tiny, weights, { form: "int8", quantization: whole }));
+    const { act } = await session.run({ images: floatTensor([1, 1, 1, 2], Float32Array.of(0.5, -0.25)) });
+    await session.dispose();
+    expect([...(act!.data as Float32Array)]).toEqual([121 / 256, 0]);
+  });
+
   it("needs limits, and finite weights", () => {
     expect(() => compile(tiny, weights, { form: "int8" })).toThrowErrorMatchingInlineSnapshot(
       `[GraphError: form "int8": it needs the option quantization; expected limits of activations.]`,
@@ -148,6 +163,10 @@ describe("the integer form", () => {
       expect(Math.abs(value - float[index]!)).toBeLessThan(0.02);
     }
     expect(expected).not.toEqual(float);
+    // The same rounding in float32, but for biases of 32 bits and scales of 16 binary digits.
+    const { graph: fake } = fakeQuantize(graph, limits);
+    const rounded = interpret(fake, feedsOf(toEngineWeights(net, known))).get(net.output)!;
+    for (const [index, value] of expected.entries()) expect(rounded[index]).toBeCloseTo(value, 4);
   });
 });
 

@@ -55,6 +55,9 @@ describe("inputs that do not fit", () => {
       `[ShapeError: dequantizeLinear: the scale does not fit axis 1; received "2×3, 2"; expected a scalar, or a number for each index.]`,
     );
     expect(attempt(dequantize, [2, 3], [3])()).toEqual([[2, 3]]);
+    expect(attempt({ kind: "fakeQuantizeKernel", axes: [2], largest: 127 }, [2, 3])).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: fakeQuantizeKernel: the axes do not fit; received "axes 2 of 2×3"; expected at least one axis of the input, in ascending order.]`,
+    );
   });
 
   it("to the gradient of a window", () => {

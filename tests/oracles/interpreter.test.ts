@@ -249,6 +249,22 @@ describe("elementwise operators, worked by hand", () => {
     expect(result({ kind: "eluGradient" }, dy, [[3], [-0.5, 0, 3]])).toEqual([[3], [5, 10, 10]]);
   });
 
+  it("rounds to the numbers that integers stand for", () => {
+    // Bytes from 0 to 255 stand for −1 to 126.5.
+    const rounding = { scale: 0.5, zeroPoint: 2 };
+    const x: Operand = [[7], [-3, -1.2, -0.3, 0.25, 0.75, 126.7, 200]];
+    expect(result({ kind: "fakeQuantize", ...rounding }, x)).toEqual([[7], [-1, -1, -0.5, 0, 1, 126.5, 126.5]]);
+    const dy: Operand = [[7], [1, 2, 3, 4, 5, 6, 7]];
+    expect(result({ kind: "fakeQuantizeGradient", ...rounding }, dy, x)).toEqual([[7], [0, 2, 3, 4, 5, 6, 0]]);
+    const kernel: Operand = [
+      [3, 2],
+      [3, 1.4, -0.6, 0.29, 0, 0],
+    ];
+    const rounded = (axes: readonly number[]) => result({ kind: "fakeQuantizeKernel", axes, largest: 3 }, kernel)[1];
+    expect(rounded([1])).toEqual([3, 1, -0.6, 0.2, 0, 0]);
+    expect(rounded([0, 1])).toEqual([3, 1, -1, 0, 0, 0]);
+  });
+
   it("cuts off fractions in a cast to integers", () => {
     const x: Operand = [[3], [2.7, 0, 255]];
     expect(result({ kind: "cast", to: "uint8" }, x)).toEqual([[3], [2, 0, 255]]);

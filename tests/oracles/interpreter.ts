@@ -1,5 +1,5 @@
 import { GraphError } from "../../src/base/errors.ts";
-import type { OpConfig, OpGraph, OpKind, OpOf, Value } from "../../src/graph/ops.ts";
+import type { ByteScale, OpConfig, OpGraph, OpKind, OpOf, Value } from "../../src/graph/ops.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
 import { at, fill, indicesOf, type NdArray, offsetOf, zeros } from "./nd-array.ts";
 import {
@@ -106,16 +106,39 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   },
   cast: ({ to }, [x]) => [{ shape: x!.shape, data: x!.data.map(conversions[to]) }],
   quantizeLinear: ({ zeroPoint }, [x, scale]) => [
-    {
-      shape: x!.shape,
-      data: x!.data.map((value) => Math.min(Math.max(roundHalfToEven(value / scale!.data[0]!) + zeroPoint, 0), 255)),
-    },
+    { shape: x!.shape, data: x!.data.map((value) => clamped(byteOf(value, { scale: scale!.data[0]!, zeroPoint }))) },
   ],
   dequantizeLinear: ({ zeroPoint, axis }, [q, scale]) => {
     const scaleAt = (index: readonly number[]) => scale!.data[scale!.shape.length === 0 ? 0 : index[axis]!]!;
     return [fill(q!.shape, (index) => (at(q!, index) - zeroPoint) * scaleAt(index))];
   },
+  fakeQuantize: (config, inputs) =>
+    each((x) => (clamped(byteOf(x, config)) - config.zeroPoint) * config.scale)(config, inputs),
+  fakeQuantizeGradient: (config, inputs) =>
+    pairwise((dy, x) => (clamped(byteOf(x, config)) === byteOf(x, config) ? dy : 0))(config, inputs),
+  fakeQuantizeKernel: ({ axes, largest }, [w]) => {
+    const others = (index: readonly number[]) =>
+      String(index.map((position, axis) => (axes.includes(axis) ? 0 : position)));
+    const sizes = new Map<string, number>();
+    for (const index of indicesOf(w!.shape)) {
+      sizes.set(others(index), Math.max(sizes.get(others(index)) ?? 0, Math.abs(at(w!, index))));
+    }
+    return [
+      fill(w!.shape, (index) => {
+        const scale = sizes.get(others(index))! / largest;
+        return scale === 0 ? 0 : roundHalfToEven(at(w!, index) / scale) * scale;
+      }),
+    ];
+  },
 };
+
+function byteOf(x: number, { scale, zeroPoint }: ByteScale): number {
+  return roundHalfToEven(x / scale) + zeroPoint;
+}
+
+function clamped(byte: number): number {
+  return Math.min(Math.max(byte, 0), 255);
+}
 
 function roundHalfToEven(x: number): number {
   const below = Math.floor(x);

@@ -118,6 +118,18 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
     config: { kind: "dequantizeLinear", zeroPoint, axis: axis % 4 },
     inputs: [shape, axis < 4 ? [shape[axis]!] : []],
   })),
+  // Some of −1 … 1 are clipped.
+  fakeQuantize: fc.tuple(shapes(), fc.nat(255)).map(([shape, zeroPoint]) => ({
+    config: { kind: "fakeQuantize", scale: 2 ** -8, zeroPoint },
+    inputs: [shape],
+  })),
+  fakeQuantizeGradient: fc.tuple(shapes(), fc.nat(255)).map(([shape, zeroPoint]) => ({
+    config: { kind: "fakeQuantizeGradient", scale: 2 ** -8, zeroPoint },
+    inputs: [shape, shape],
+  })),
+  fakeQuantizeKernel: shapes(1)
+    .chain((shape) => fc.tuple(fc.constant(shape), fc.subarray([...shape.keys()], { minLength: 1 })))
+    .map(([shape, axes]) => ({ config: { kind: "fakeQuantizeKernel", axes, largest: 63 }, inputs: [shape] })),
 };
 
 function size(max: number): fc.Arbitrary<number> {

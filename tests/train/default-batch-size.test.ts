@@ -23,4 +23,8 @@ describe("defaultBatchSize", () => {
     // 63.0 million · 0.85 · 4 bytes = 0.200 GiB for each image, of 4.
     expect(defaultBatchSize(images(1000), xception(), { recompute: true })).toBe(20);
   });
+
+  it("is half as large where each activation is kept with its rounded copy", () => {
+    expect(defaultBatchSize(images(1000), xception(), { quantizationAware: true })).toBe(7);
+  });
 });

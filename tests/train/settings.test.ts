@@ -35,6 +35,20 @@ describe("which place decides", () => {
     ]);
   });
 
+  it("is last a setting that brings others", () => {
+    const { settings, sources } = resolveSettings([layer("flag", { quantizationAware: true, epochs: 3 })]);
+    expect(settings).toMatchObject({ epochs: 3, learningRate: 1e-4, schedule: "cosine", warmup: 0.05 });
+    expect(sources.get("learningRate")).toBe("--quantization-aware");
+    // Its learning rate is that of the default optimizer.
+    const flagged = resolveSettings([layer("flag", { quantizationAware: true, optimizer: "sgd" })]);
+    expect(flagged.settings).toMatchObject({ epochs: 2, learningRate: 0.045 });
+    const off = resolveSettings([
+      layer("flag", { quantizationAware: false }),
+      layer("recipe", { quantizationAware: true }),
+    ]);
+    expect(off.settings).toMatchObject({ epochs: 20, learningRate: 0.003 });
+  });
+
   it("passes over what a recipe says of an optimizer that was not chosen", () => {
     const recipe = layer("recipe", { optimizer: "sgd", momentum: 0.8, learningRate: 0.5, weightDecay: 0.1, epochs: 7 });
     const { settings, sources } = resolveSettings([layer("flag", { optimizer: "adamw" }), recipe]);

@@ -36,6 +36,7 @@ interface QuantizeFlags extends Omit<ClassifierFlags, "device"> {
   readonly method?: LimitMethod;
   readonly seed?: number;
   readonly reduceRange?: boolean;
+  readonly perTensor?: boolean;
   readonly maxDrop?: number;
   readonly minAgreement?: number;
   readonly allowSlower?: boolean;
@@ -62,6 +63,7 @@ export default function registerQuantize(command: Command, io: CliIo): void {
     .addOption(new Option("--method <name>", "choice of the activations' limits (default: mse)").choices(limitMethods))
     .option("--seed <n>", "seed of the choice of images (default: 0)", countOf("--seed", { from: 0 }))
     .option("--reduce-range", "weights of 7 bits, for x86 CPUs without VNNI")
+    .option("--per-tensor", "one scale for each kernel, not for each filter: for hardware that has no others")
     .option(
       "--max-drop <points>",
       "largest loss of accuracy, in points (default: 1)",
@@ -77,7 +79,7 @@ export default function registerQuantize(command: Command, io: CliIo): void {
     .option("--overwrite", "replace an existing file");
   addClassifierOptions(command, { withDevice: false }).action(async (modelFile: string, flags: QuantizeFlags) => {
     const { calibrate, test, report, images: count, minAgreement, json } = flags;
-    const { method, seed, reduceRange, maxDrop, allowSlower } = flags;
+    const { method, seed, reduceRange, perTensor, maxDrop, allowSlower } = flags;
     const output = await outputOf(modelFile, flags.output);
     assertOverwrite("option --output", output, flags.overwrite);
     for (const file of [output, ...(report === undefined ? [] : [report])]) await assertWritable(file);
@@ -93,7 +95,7 @@ export default function registerQuantize(command: Command, io: CliIo): void {
     };
     const display = stepDisplay(io);
     const result = await quantize(model, await imagesIn(calibrate), {
-      ...{ platform, count, method, seed, reduceRange, maxDrop, allowSlower, signal: io.signal },
+      ...{ platform, count, method, seed, reduceRange, perTensor, maxDrop, allowSlower, signal: io.signal },
       ...(minAgreement !== undefined && { minAgreement: minAgreement / 100 }),
       ...(test !== undefined && { test: await imagesIn(test) }),
       onProgress: display.update,
@@ -137,7 +139,10 @@ function remedyFor(record: QuantizationRecord): string {
   if (lostAccuracy(record.change, record.limits).length === 0)
     return "Use --allow-slower to write it for other machines.";
   if (isSaturated(record)) return "Use --reduce-range, since this CPU has no VNNI.";
-  return "Calibrate with more images (--images), or allow more with --max-drop and --min-agreement.";
+  return (
+    "Train it for int8 (xception train --quantization-aware), calibrate with more images (--images), or allow more with " +
+    "--max-drop and --min-agreement."
+  );
 }
 
 /** The file to write: `model_int8.onnx`, the name that transformers.js looks for, unless a file is named. */

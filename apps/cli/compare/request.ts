@@ -33,7 +33,7 @@ export interface CompareFlags extends SettingSources {
 
 /** Settings of `--demo`: those of `xception demo`, for images that Inception V3 accepts, and fewer epochs. */
 const demoSettings = {
-  ...{ imageSize: 75, width: demoRecipe.width, epochs: 12, batchSize: demoRecipe.batchSize },
+  ...{ imageSize: 75, width: demoRecipe.width, epochs: 10, batchSize: demoRecipe.batchSize },
   ...{ optimizer: demoRecipe.optimizer, weightDecay: demoRecipe.weightDecay, schedule: demoRecipe.schedule },
   ...{ learningRate: demoRecipe.learningRate, labelSmoothing: demoRecipe.labelSmoothing },
   ...{ flip: true, rotation: 20, scale: 0.25, shift: 0.12, brightness: 0.4, contrast: 0.4, saturation: 1 },

@@ -3,6 +3,7 @@ import type { FileError } from "../../../src/base/errors.ts";
 import { formatDuration } from "../../../src/report/numbers.ts";
 import { downloadSettings } from "../../../src/runtime/node/downloads.ts";
 import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
@@ -31,9 +32,9 @@ export class TrainingDisplay {
     }
   }
 
-  showEpoch(soFar: TrainingResult, epochs: number): void {
+  showEpoch(soFar: TrainingResult, plan: Pick<TrainingPlan, "epochs" | "keep">): void {
     this.stop();
-    this.#writeLine(describeEpoch(soFar, epochs));
+    this.#writeLine(describeEpoch(soFar, plan));
   }
 
   /** Removes the bar. */
@@ -53,7 +54,10 @@ function describeStep({ loss, accuracy, imagesPerSecond, secondsLeft }: Training
   return `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ${speed(imagesPerSecond)}, ETA ${left}`;
 }
 
-function describeEpoch({ history, epoch: best, evaluation }: TrainingResult, epochs: number): string {
+function describeEpoch(
+  { history, epoch: best, evaluation }: TrainingResult,
+  { epochs, keep }: Pick<TrainingPlan, "epochs" | "keep">,
+): string {
   const { epoch, loss, accuracy, validationLoss, validationAccuracy, validationPrecision, imagesPerSecond, seconds } =
     history.at(-1)!;
   const parts = [`loss ${loss.toFixed(3)}`, `accuracy ${percent(accuracy)}`];
@@ -62,7 +66,7 @@ function describeEpoch({ history, epoch: best, evaluation }: TrainingResult, epo
   }
   if (validationPrecision !== undefined) parts.push(`MAP@100 ${percent(validationPrecision)}`);
   parts.push(speed(imagesPerSecond), formatDuration(seconds));
-  if (evaluation && best === epoch) parts.push("best so far");
+  if (evaluation && keep === "best" && best === epoch) parts.push("best so far");
   return `epoch ${epoch}/${epochs}: ${parts.join(", ")}`;
 }
 

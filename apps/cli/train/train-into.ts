@@ -68,7 +68,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
         return report.step(progress, blocks);
       },
       onEpoch: async (soFar) => {
-        display.showEpoch(soFar, plan.epochs);
+        display.showEpoch(soFar, plan);
         await save(folder, run, soFar);
         await events?.writeEpoch(soFar);
         await report.epoch(soFar);

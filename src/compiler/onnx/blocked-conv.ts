@@ -10,20 +10,22 @@ export const convolutionRules: BlockedRules = {
     const [filters, channels, height, width] = w!.shape as Shape4;
     if (!fitsBlocks(filters) || !(fitsBlocks(x!.shape[1]!) || channels < tools.block)) return false;
     const kernel = tools.plain(w!);
-    const biasLanes = bias ? tools.vector(bias) : "";
-
     if (isDepthwise(config.groups, w!)) {
-      if (bias) return false;
       const [batch] = x!.shape as Shape4;
       const group = { i: batch * forms.lanes(filters) };
       const blocks = kernels.depthwise(kernel, filters, [height, width], batch);
+      const shifts = bias && kernels.depthwise(tools.plain(bias), filters, [1, 1], batch);
       const planes = tools.planes(x!);
       const output = emit.unusedName(`${y!.name}/planes`);
-      tools.conv([planes, blocks], output, { ...windowAttributes(config), group });
+      tools.conv([planes, blocks, shifts ? emit.reshape(shifts, [group.i]) : ""], output, {
+        ...windowAttributes(config),
+        group,
+      });
       tools.definePlanes(y!, output);
       return true;
     }
     if (config.groups !== 1) return false;
+    const biasLanes = bias ? tools.vector(bias) : "";
     const blocks = kernels.dense(kernel, filters, channels, [height, width]);
     if (isPointwise(config, w!) && fitsBlocks(channels) && channels >= tools.block) {
       const source = emitKept(tools, x!, config.strides);

@@ -48,6 +48,17 @@ export const normalizationRules: BlockedRules = {
     return true;
   },
 
+  // Of each channel, as in the gradient of a bias.
+  reduceSum: (tools, { axes, keepDims }, { inputs: [x], outputs: [sum] }) => {
+    const isPerChannel = !keepDims && sameShape(axes, [0, 2, 3]);
+    if (!isPerChannel || !fitsBlocks(x!.shape[1]!) || !tools.forms.isBlocked(x!)) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const mean = emitGradientMean(tools, x!, forms.blockOrder(x!), sum!.name);
+    const total = emit.compute(`${sum!.name}/total`, "Mul", [mean, emit.scalar(elementsPerChannel(x!))]);
+    kernels.vectorBack(total, sum!.shape, nameOf(sum!));
+    return true;
+  },
+
   // One number per channel, as in the gradient of a normalization by moving statistics, or per pixel, as in that of average
   // pooling.
   multiply: (tools, _, { inputs: [x, scale], outputs: [y] }) => {

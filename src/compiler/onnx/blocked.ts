@@ -1,4 +1,4 @@
-import type { Operation, OpKind, OpOf, Value } from "../../graph/ops.ts";
+import type { ByteScale, Operation, OpKind, OpOf, Value } from "../../graph/ops.ts";
 import { sameShape, sizeOf } from "../../tensor/shape.ts";
 import { convolutionRules } from "./blocked-conv.ts";
 import { normalizationRules } from "./blocked-norm.ts";
@@ -13,6 +13,7 @@ import {
 } from "./blocked-tools.ts";
 import { domains, encodeOnnx, OnnxEmitter } from "./emitter.ts";
 import type { BlockOrder } from "./forms.ts";
+import { emitDistance } from "./rounding.ts";
 import { emitRules } from "./rules.ts";
 
 /**
@@ -47,6 +48,8 @@ const rules: BlockedRules = {
   add: (tools, config, operation) => emitSumWithZeros(tools, operation) || elementwise(tools, config, operation),
   leakyRelu: elementwise,
   leakyReluGradient: elementwise,
+  fakeQuantize: rounded,
+  fakeQuantizeGradient: unclipped,
   slice: part,
   concatenate: together,
   pad: padded,
@@ -133,6 +136,40 @@ function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Oper
   const step = { alpha: { f: 1e30 }, beta: { f: 0 } };
   const isPositive = emit.compute(`${dx}/isPositive`, "HardSigmoid", [forms.get(y, form)], step);
   emit.node("Mul", [forms.get(dy, form), isPositive], [dx]);
+  return true;
+}
+
+/**
+ * Rounding to bytes and back. Numbers around 1.5·2²³ have no fraction, so adding it rounds, half to even as the engine's integer
+ * kernels do; the engine's own `Round` is not vectorized.
+ */
+function rounded(tools: BlockedTools, { scale, zeroPoint }: ByteScale, { inputs, outputs }: Operation): boolean {
+  const form = commonBlocks(tools, inputs);
+  if (!form) return false;
+  const { emit, forms } = tools;
+  const whole = 1.5 * 2 ** 23;
+  const y = forms.define(outputs[0]!, form);
+  const compute = (hint: string, operator: string, ...operands: string[]) =>
+    emit.compute(`${y}/${hint}`, operator, operands);
+  const steps = compute("steps", "Div", forms.get(inputs[0]!, form), emit.scalar(scale));
+  const limits = [-zeroPoint, 255 - zeroPoint].map((limit) => emit.scalar(whole + limit));
+  const kept = compute("kept", "Clip", compute("whole", "Add", steps, emit.scalar(whole)), ...limits);
+  emit.node("Mul", [compute("byte", "Sub", kept, emit.scalar(whole)), emit.scalar(scale)], [y]);
+  return true;
+}
+
+/** dy where x is not clipped; the comparison as in {@link reluGradient}. */
+function unclipped(tools: BlockedTools, config: ByteScale, { inputs, outputs }: Operation): boolean {
+  const form = commonBlocks(tools, inputs);
+  if (!form) return false;
+  const { emit, forms } = tools;
+  const [dy, x] = inputs as [Value, Value];
+  const dx = forms.define(outputs[0]!, form);
+  const distance = emitDistance(emit, config, forms.get(x, form), dx);
+  const steepness = 2 ** 20;
+  const step = { alpha: { f: -steepness / config.scale }, beta: { f: 128 * steepness } };
+  const isInside = emit.compute(`${dx}/isInside`, "HardSigmoid", [distance], step);
+  emit.node("Mul", [forms.get(dy, form), isInside], [dx]);
   return true;
 }
 

@@ -1,6 +1,7 @@
 import type { ElementType, OpKind, OpOf, Value, Window } from "../../graph/ops.ts";
 import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type Attributes, domains, type OnnxEmitter } from "./emitter.ts";
+import { roundingRules } from "./rounding.ts";
 import { elementTypeNumbers } from "./schema.ts";
 
 /** Context of an operator's rule: the emitter, and the names of the operands in channels-first layout. */
@@ -138,6 +139,7 @@ export const emitRules: EmitRules = {
     const operands = q!.type === "uint8" ? [...x, zeroPoints()] : x;
     emit.node("DequantizeLinear", operands, y, count === undefined ? {} : { axis: { i: axis } });
   },
+  ...roundingRules,
 };
 
 /** Attributes of ONNX's window operators. */

@@ -1,5 +1,6 @@
+import type { ByteScale } from "../../graph/ops.ts";
 import type { Histogram } from "./histogram.ts";
-import { type ByteScale, byteScaleOf } from "./quantization.ts";
+import { byteScaleOf } from "./quantization.ts";
 
 /**
  * Methods of choosing the limits of an activation:

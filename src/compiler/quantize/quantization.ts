@@ -1,10 +1,4 @@
-/** Rounding of a value to bytes: x ≈ (q − zeroPoint)·scale, q from 0 to 255. */
-export interface ByteScale {
-  /** Above 0. */
-  readonly scale: number;
-  /** The byte of 0, so that zeros, as of padding, stay exact. */
-  readonly zeroPoint: number;
-}
+import type { ByteScale } from "../../graph/ops.ts";
 
 /** Integer form of a network: all that a graph needs besides the weights. */
 export interface Quantization {
@@ -13,6 +7,8 @@ export interface Quantization {
    * bits and limit the sum.
    */
   readonly weightBits: 7 | 8;
+  /** One scale for each kernel, not for each of its filters: for hardware that has no others. Default false. */
+  readonly perTensor?: boolean | undefined;
   /** Rounding of activations, by the name of the value in the folded inference graph. */
   readonly activations: ReadonlyMap<string, ByteScale>;
   /** Layers that are computed in float32. */

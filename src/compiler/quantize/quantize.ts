@@ -1,8 +1,9 @@
-import { OpGraphBuilder } from "../../graph/op-builder.ts";
+import type { OpGraphBuilder } from "../../graph/op-builder.ts";
 import { type Operation, type OpGraph, readersOf, type Value } from "../../graph/ops.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { FoldedGraph } from "../fold-batch-norm.ts";
-import type { ByteScale, Quantization } from "./quantization.ts";
+import type { Quantization } from "./quantization.ts";
+import { type Rounding, RoundingRewriter } from "./rewriter.ts";
 import { type IntegerKernel, integerNames, integerWeights } from "./weights.ts";
 
 /** A convolution or dense layer whose kernel is stored, and which can be computed with integers. */
@@ -58,14 +59,59 @@ export function roundedActivations(layers: readonly IntegerLayer[]): ReadonlyMap
  */
 export function quantizeGraph({ graph, weights }: FoldedGraph, quantization: Quantization): IntegerGraph {
   const { graph: rounded, kernels } = quantizeStructure(graph, quantization);
-  return { graph: rounded, weights: integerWeights(weights, kernels, quantization.weightBits) };
+  return { graph: rounded, weights: integerWeights(weights, kernels, quantization) };
 }
 
 /** As {@link quantizeGraph} without the numbers: the graph, and the kernels that it stores as integers. */
 export function quantizeStructure(
   graph: OpGraph,
-  { activations, floatLayers }: Quantization,
+  quantization: Quantization,
 ): { readonly graph: OpGraph; readonly kernels: readonly IntegerKernel[] } {
+  const kernels: IntegerKernel[] = [];
+  /** Stored integers, under the name of the parameter that they are. */
+  const stored = (build: OpGraphBuilder, { name, shape }: Value, type: "int8" | "int32", axis: number): Value => {
+    const names = integerNames(name, type);
+    const integers = build.parameter(names.integers, shape, type);
+    const scale = build.parameter(names.scale, quantization.perTensor ? [] : [shape[axis]!]);
+    return build.op({ kind: "dequantizeLinear", zeroPoint: 0, axis }, [integers, scale], name);
+  };
+  const rewritten = roundLayers(graph, quantization, (integers) => ({
+    start: (build) => new Map(copyOperands(build, graph, ({ name }) => !integers.has(name))),
+    roundsMaxima: true,
+    activation: (build, value, { scale, zeroPoint }) => {
+      const factor = build.constant(scale);
+      const bytes = build.op({ kind: "quantizeLinear", zeroPoint }, [value, factor], `${value.name}~uint8`);
+      return build.op({ kind: "dequantizeLinear", zeroPoint, axis: 0 }, [bytes, factor], `${value.name}~rounded`);
+    },
+    weights: (build, { kernel, bias, axis, inputScale }) => {
+      kernels.push({ kernel: kernel.name, axis, bias: bias?.name, inputScale });
+      const integer = stored(build, kernel, "int8", axis);
+      return bias ? [integer, stored(build, bias, "int32", 0)] : [integer];
+    },
+  }));
+  return { graph: rewritten.graph, kernels };
+}
+
+/** Adds a graph's inputs and constants, and some of its parameters; yields them by their name there. */
+export function* copyOperands(
+  build: OpGraphBuilder,
+  graph: OpGraph,
+  isKept: (parameter: Value) => boolean,
+): Generator<readonly [string, Value]> {
+  for (const each of graph.inputs) yield [each.name, build.input(each.name, each.shape, each.type)];
+  for (const each of graph.constants) yield [each.name, build.constant(each.data, each.shape)];
+  for (const each of graph.parameters) if (isKept(each)) yield [each.name, build.parameter(each.name, each.shape)];
+}
+
+/**
+ * Rounds the activations and weights of a folded graph wherever the integer form does.
+ * @param roundingOf makes the rounding, from the names of the rounded weights.
+ */
+export function roundLayers(
+  graph: OpGraph,
+  { activations, floatLayers }: Quantization,
+  roundingOf: (integers: ReadonlySet<string>) => Rounding,
+) {
   const isFloat = new Set(floatLayers);
   const layers = new Map<Operation, IntegerLayer>();
   const results = new Set<string>();
@@ -77,100 +123,14 @@ export function quantizeStructure(
     if (result) results.add(result.name);
   }
   const integers = new Set([...layers.keys()].flatMap(({ inputs }) => inputs.slice(1).map(({ name }) => name)));
-  const rewriter = new Rewriter(graph, activations, integers);
+  const rewriter = new RoundingRewriter(activations, roundingOf(integers));
   for (const operation of graph.operations) {
     const { config, inputs, outputs } = operation;
     const y = layers.has(operation) ? rewriter.integerLayer(operation) : rewriter.copy(operation);
     const pooled = config.kind === "maxPool" ? rewriter.scaleOf(inputs[0]!) : undefined;
-    // The largest of some bytes is one of them, so that pooling can be computed with bytes.
-    const scale = results.has(outputs[0]!.name) ? activations.get(outputs[0]!.name)! : pooled;
-    if (scale) rewriter.roundForAll(outputs[0]!, y, scale);
+    if (results.has(outputs[0]!.name)) {
+      rewriter.roundForAll(outputs[0]!, y, activations.get(outputs[0]!.name)!);
+    } else if (pooled) rewriter.keepRounded(outputs[0]!, y, pooled);
   }
-  return rewriter.finish();
-}
-
-/** Rebuilds a graph with some of its values rounded. */
-class Rewriter {
-  readonly #graph: OpGraph;
-  readonly #activations: ReadonlyMap<string, ByteScale>;
-  readonly #build = new OpGraphBuilder();
-  readonly #kernels: IntegerKernel[] = [];
-  /** Values by their name in the old graph. */
-  readonly #renamed = new Map<string, Value>();
-  /** Scales of values whose readers all read the rounded one. */
-  readonly #scales = new Map<string, ByteScale>();
-  /** Rounded copies of values whose other readers read floats. */
-  readonly #copies = new Map<string, Value>();
-
-  /** @param integers names of the parameters that are stored as integers. */
-  constructor(graph: OpGraph, activations: ReadonlyMap<string, ByteScale>, integers: ReadonlySet<string>) {
-    this.#graph = graph;
-    this.#activations = activations;
-    const build = this.#build;
-    for (const each of graph.inputs) this.#renamed.set(each.name, build.input(each.name, each.shape, each.type));
-    for (const each of graph.constants) this.#renamed.set(each.name, build.constant(each.data, each.shape));
-    for (const { name, shape } of graph.parameters)
-      if (!integers.has(name)) this.#renamed.set(name, build.parameter(name, shape));
-  }
-
-  scaleOf({ name }: Value): ByteScale | undefined {
-    return this.#scales.get(name);
-  }
-
-  /** Copies an operation; returns its first result. */
-  copy({ config, inputs, outputs }: Operation): Value {
-    const hints = outputs.map(({ name }) => name);
-    const results = this.#build.ops(
-      config,
-      inputs.map(({ name }) => this.#renamed.get(name)!),
-      hints,
-    );
-    for (const [index, { name }] of outputs.entries()) this.#renamed.set(name, results[index]!);
-    return results[0]!;
-  }
-
-  integerLayer({ config, inputs: [x, kernel, bias], outputs: [y] }: Operation): Value {
-    const axis = config.kind === "matMul" ? 1 : 0;
-    const inputScale = this.#scales.get(x!.name) ?? this.#activations.get(x!.name)!;
-    this.#kernels.push({ kernel: kernel!.name, axis, bias: bias?.name, inputScale: inputScale.scale });
-    const operands = [this.#rounded(x!), this.#stored(kernel!, "int8", axis)];
-    if (bias) operands.push(this.#stored(bias, "int32", 0));
-    const result = this.#build.op(config, operands, y!.name);
-    this.#renamed.set(y!.name, result);
-    return result;
-  }
-
-  /** Rounds a computed value for all its readers. */
-  roundForAll({ name }: Value, computed: Value, scale: ByteScale): void {
-    this.#scales.set(name, scale);
-    this.#renamed.set(name, this.#round(computed, scale));
-  }
-
-  finish() {
-    for (const [name, value] of this.#graph.outputs) this.#build.output(name, this.#renamed.get(value.name)!);
-    return { graph: this.#build.finish(), kernels: this.#kernels };
-  }
-
-  /** A value, rounded. */
-  #rounded({ name }: Value): Value {
-    const value = this.#renamed.get(name)!;
-    if (this.#scales.has(name)) return value;
-    const known = this.#copies.get(name) ?? this.#round(value, this.#activations.get(name)!);
-    this.#copies.set(name, known);
-    return known;
-  }
-
-  #round(value: Value, { scale, zeroPoint }: ByteScale): Value {
-    const factor = this.#build.constant(scale);
-    const bytes = this.#build.op({ kind: "quantizeLinear", zeroPoint }, [value, factor], `${value.name}~uint8`);
-    return this.#build.op({ kind: "dequantizeLinear", zeroPoint, axis: 0 }, [bytes, factor], `${value.name}~rounded`);
-  }
-
-  /** Stored integers, under the name of the parameter that they are. */
-  #stored({ name, shape }: Value, type: "int8" | "int32", axis: number): Value {
-    const names = integerNames(name, type);
-    const integers = this.#build.parameter(names.integers, shape, type);
-    const scale = this.#build.parameter(names.scale, [shape[axis]!]);
-    return this.#build.op({ kind: "dequantizeLinear", zeroPoint: 0, axis }, [integers, scale], name);
-  }
+  return rewriter.finish(graph.outputs);
 }

@@ -26,16 +26,17 @@ export function integerNames(parameter: string, type: "int8" | "int32") {
 export function integerWeights(
   weights: ReadonlyMap<string, FloatTensor>,
   kernels: readonly IntegerKernel[],
-  bits: Quantization["weightBits"],
+  { weightBits, perTensor }: Pick<Quantization, "weightBits" | "perTensor">,
 ): ReadonlyMap<string, Tensor> {
+  const largest = 2 ** (weightBits - 1) - 1;
   const stored = new Map<string, Tensor>(weights);
   for (const { kernel, axis, bias, inputScale } of kernels) {
     if (bias !== undefined) assertFinite(bias, weights.get(bias)!);
-    const { integers, scale } = integerKernel(kernel, weights.get(kernel)!, axis, 2 ** (bits - 1) - 1);
+    const { integers, scale } = integerKernel(kernel, weights.get(kernel)!, perTensor ? undefined : axis, largest);
     const names = integerNames(kernel, "int8");
     stored.set(names.integers, integers).set(names.scale, scale).delete(kernel);
     if (bias === undefined) continue;
-    const rounded = integerBias(weights.get(bias)!, scale.data, inputScale);
+    const rounded = integerBias(weights.get(bias)!, scale, inputScale);
     const biasNames = integerNames(bias, "int32");
     stored.set(biasNames.integers, rounded.integers).set(biasNames.scale, rounded.scale).delete(bias);
   }
@@ -52,15 +53,15 @@ function assertFinite(name: string, { data }: FloatTensor): void {
 /**
  * Rounds a kernel to integers, each filter with a scale of its own.
  * @param name of its parameter, for errors.
- * @param axis of the filters.
+ * @param axis of the filters; undefined: all filters have one scale.
  * @param largest integer, that of a filter's largest weight.
  * @throws {WeightsError} a weight is NaN or infinite.
  */
-export function integerKernel(name: string, kernel: FloatTensor, axis: 0 | 1, largest: number) {
+export function integerKernel(name: string, kernel: FloatTensor, axis: 0 | 1 | undefined, largest: number) {
   assertFinite(name, kernel);
   const { shape, data } = kernel;
-  const filters = shape[axis]!;
-  const inner = sizeOf(shape.slice(axis + 1));
+  const filters = axis === undefined ? 1 : shape[axis]!;
+  const inner = axis === undefined ? data.length : sizeOf(shape.slice(axis + 1));
   const scales = new Float32Array(filters);
   const filterOf = (index: number) => Math.floor(index / inner) % filters;
   for (let index = 0; index < data.length; index++) {
@@ -71,18 +72,19 @@ export function integerKernel(name: string, kernel: FloatTensor, axis: 0 | 1, la
   const integers = new Int8Array(data.length);
   for (let index = 0; index < data.length; index++)
     integers[index] = Math.round(data[index]! / scales[filterOf(index)]!);
-  return { integers: { type: "int8", shape, data: integers } as const, scale: floatTensor([filters], scales) };
+  const scale = floatTensor(axis === undefined ? [] : [filters], scales);
+  return { integers: { type: "int8", shape, data: integers } as const, scale };
 }
 
 /** Limits of int32, within which its neighbors are still exact in float32. */
 const largestBias = 2 ** 31 - 128;
 
-function integerBias({ shape, data }: FloatTensor, kernelScales: Float32Array, inputScale: number) {
-  const scales = kernelScales.map((scale) => scale * inputScale);
+function integerBias({ shape, data }: FloatTensor, kernelScale: FloatTensor, inputScale: number) {
+  const scales = kernelScale.data.map((scale) => scale * inputScale);
   const integers = Int32Array.from(data, (value, index) => {
-    return Math.max(-largestBias, Math.min(largestBias, Math.round(value / scales[index]!)));
+    return Math.max(-largestBias, Math.min(largestBias, Math.round(value / scales[index % scales.length]!)));
   });
-  return { integers: { type: "int32", shape, data: integers } as const, scale: floatTensor(shape, scales) };
+  return { integers: { type: "int32", shape, data: integers } as const, scale: floatTensor(kernelScale.shape, scales) };
 }
 
 /**

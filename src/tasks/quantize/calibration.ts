@@ -12,6 +12,7 @@ import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import { toEngineWeights } from "../../graph/weights.ts";
 import type { Model } from "../../model/model.ts";
 import { Predictor } from "../../model/predictor.ts";
+import { deriveSeed, mulberry32, shuffledIndices } from "../../tensor/random.ts";
 
 /** An image to calibrate with, or to compare models on. */
 export interface QuantizationImage {
@@ -35,6 +36,15 @@ export interface CalibrationOptions {
 export interface ActivationLimits {
   readonly activations: Quantization["activations"];
   readonly skipped: readonly SkippedFile[];
+}
+
+/** Default number of images to calibrate with. */
+export const calibrationImages = 100;
+
+/** Indices of some of `length` images, in their order. */
+export function calibrationSample(length: number, count: number, seed: number): readonly number[] {
+  const order = shuffledIndices(length, mulberry32(deriveSeed(seed, "calibration")));
+  return [...order.subarray(0, count)].sort((a, b) => a - b);
 }
 
 /** The part of a model that computes. */

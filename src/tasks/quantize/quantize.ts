@@ -9,10 +9,9 @@ import { notEnoughImages } from "../../data/batches.ts";
 import type { Json, Model } from "../../model/model.ts";
 import { encodeModel } from "../../model/model-writer.ts";
 import type { QuantizationRecord } from "../../report/quantization.ts";
-import { deriveSeed, mulberry32, shuffledIndices } from "../../tensor/random.ts";
 import { answersOf, compareAnswers } from "./answers.ts";
 import { rankBlocks } from "./blocks.ts";
-import { calibrate, foldedGraph, type QuantizationImage } from "./calibration.ts";
+import { calibrate, calibrationImages, calibrationSample, foldedGraph, type QuantizationImage } from "./calibration.ts";
 import { lostAccuracy, lostSpeed } from "./gate.ts";
 import { compareSpeed, saturates } from "./speed.ts";
 
@@ -32,6 +31,8 @@ export interface QuantizeOptions {
   readonly method?: LimitMethod | undefined;
   /** Weights of 7 bits, for x86 CPUs without VNNI; default false. */
   readonly reduceRange?: boolean | undefined;
+  /** One scale for each kernel instead of each filter, for hardware that has no others; default false. */
+  readonly perTensor?: boolean | undefined;
   /** Most points (hundredths) of top-1 accuracy that may be lost; default 1. */
   readonly maxDrop?: number | undefined;
   /** Least fraction of images with the same most probable class; default 0.98. */
@@ -76,8 +77,8 @@ export async function quantize(
   images: readonly QuantizationImage[],
   options: QuantizeOptions,
 ): Promise<QuantizedModel> {
-  const { platform, signal, onProgress, method = "mse", seed = 0, count = 100, reduceRange = false } = options;
-  const { maxDrop = 1, minAgreement = 0.98, allowSlower = false } = options;
+  const { platform, signal, onProgress, method = "mse", seed = 0, reduceRange = false } = options;
+  const { count = calibrationImages, perTensor, maxDrop = 1, minAgreement = 0.98, allowSlower = false } = options;
   const limits = { maxDrop, minAgreement, allowSlower };
   assertOption("quantize option count", count, wholeNumber({ from: 1 }));
   assertOption("quantize option maxDrop", maxDrop, number({ from: 0, to: 100 }));
@@ -90,14 +91,14 @@ export async function quantize(
     onProgress: (done: number) => onProgress?.(name, done, total),
   });
 
-  const chosen = sampleOf(images.length, count, seed);
+  const chosen = calibrationSample(images.length, count, seed);
   const calibrating = chosen.map((index) => images[index]!);
   const folded = foldedGraph(model);
   const { activations, skipped } = await calibrate(model, folded, calibrating, {
     ...step("calibrating", calibrating.length),
     method,
   });
-  const whole: Quantization = { weightBits: reduceRange ? 7 : 8, activations, floatLayers: [] };
+  const whole: Quantization = { weightBits: reduceRange ? 7 : 8, perTensor, activations, floatLayers: [] };
   const names = new Set(skipped.map(({ file }) => file));
   const usable = calibrating.filter(({ name }) => !names.has(name)).slice(0, rankedImages);
   const blocks = await rankBlocks(model, folded, whole, usable, {
@@ -126,7 +127,7 @@ export async function quantize(
     const speed = await compareSpeed(model.network, float, integer, platform);
     const record = {
       calibration: { method, images: calibrating.length - skipped.length, seed },
-      ...{ weightBits: whole.weightBits, blocks, floatBlocks: floatBlocks.map(({ name }) => name) },
+      ...{ weightBits: whole.weightBits, perTensor, blocks, floatBlocks: floatBlocks.map(({ name }) => name) },
       ...{ change, comparedOnCalibration, speed, saturates: await saturates(platform), limits },
     };
     const quantized = {
@@ -140,12 +141,6 @@ export async function quantize(
       record: { ...record, bytes: { before: encodeModel(model).length, after: bytes.length } },
     };
   }
-}
-
-/** Indices of some of `length` images, in their order. */
-function sampleOf(length: number, count: number, seed: number): readonly number[] {
-  const order = shuffledIndices(length, mulberry32(deriveSeed(seed, "calibration")));
-  return [...order.subarray(0, count)].sort((a, b) => a - b);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { UsageError } from "../../base/errors.ts";
 import type { KeySettings } from "./setting.ts";
-import { type SettingName, type Settings, settingNames, settingOf, settings } from "./settings.ts";
+import { flagOf, type SettingName, type Settings, settingNames, settingOf, settings } from "./settings.ts";
 
 /** The source of defaults. */
 export const defaultSource = "default";
@@ -29,7 +29,7 @@ export interface ResolvedSettings {
  * @throws {UsageError} a layer names an unknown setting, a value is not allowed, or a setting does not go with the others.
  */
 export function resolveSettings(given: readonly SettingsLayer[]): ResolvedSettings {
-  const layers = given.map(checkedLayer);
+  const layers = withBrought(given.map(checkedLayer));
   const chosen = new Map<SettingName, number>();
   for (const name of settingNames) {
     const index = layers.findIndex(({ values }, at) => values[name] !== undefined && hasMeaning(layers, at, name));
@@ -72,6 +72,17 @@ function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
     }
   }
   return { values: checked, where, source };
+}
+
+/** Adds a last layer for each setting that is on and brings values of others. */
+function withBrought(layers: readonly SettingsLayer[]): readonly SettingsLayer[] {
+  const brought = settingNames.flatMap((name): SettingsLayer[] => {
+    const { brings } = settingOf(name);
+    const isOn = layers.find(({ values }) => values[name] !== undefined)?.values[name] === true;
+    if (brings === undefined || !isOn) return [];
+    return [checkedLayer({ source: flagOf(name), values: brings, where: (other) => `${flagOf(name)}, ${other}` })];
+  });
+  return [...layers, ...brought];
 }
 
 /** The value of the first layer from `from` on that has one. */

@@ -20,6 +20,8 @@ export interface Setting<T> extends Omit<Choice<T>, "default"> {
   readonly follows?: "architecture" | "optimizer" | "schedule" | "average";
   /** Values of that choice it applies to; default all. */
   readonly only?: readonly string[];
+  /** Values of other settings while this one is on, unless they are chosen. */
+  readonly brings?: Readonly<Record<string, unknown>>;
   /** Another setting with the same purpose; only one of them can be set. */
   readonly insteadOf?: string;
 }

@@ -2,7 +2,13 @@ import type { ValueOf } from "../../base/kinds.ts";
 import { fineTuningSettings, networkSettings, weightsSettings } from "./network-settings.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 import type { Setting } from "./setting.ts";
-import { augmentationSettings, imageSettings, lengthSettings, rankSettings } from "./training-settings.ts";
+import {
+  augmentationSettings,
+  imageSettings,
+  lengthSettings,
+  quantizationSettings,
+  rankSettings,
+} from "./training-settings.ts";
 
 /** All training settings by their name in a configuration file: flags, recipes and documents derive from this table. */
 export const settings = {
@@ -14,6 +20,7 @@ export const settings = {
   ...lengthSettings,
   ...optimizerSettings,
   ...scheduleSettings,
+  ...quantizationSettings,
   ...rankSettings,
 };
 
@@ -35,6 +42,7 @@ export const settingGroups: readonly { readonly title: string; readonly names: r
   { title: "Training", names: namesOf(lengthSettings) },
   { title: "Optimizer", names: namesOf(optimizerSettings) },
   { title: "Learning rate schedule", names: namesOf(scheduleSettings) },
+  { title: "Training for int8", names: namesOf(quantizationSettings) },
   { title: "Several processes", names: namesOf(rankSettings) },
 ];
 

@@ -80,6 +80,15 @@ export const lengthSettings = {
   }),
 };
 
+/** Training for int8. */
+export const quantizationSettings = {
+  quantizationAware: setting(onOff(), "train with the rounding of int8, for a model that quantize then rounds", false, {
+    brings: { epochs: 2, learningRate: 1e-4, schedule: "cosine" },
+  }),
+  reduceRange: setting(onOff(), "round weights to 7 bits, for quantize --reduce-range", false),
+  perTensor: setting(onOff(), "round weights with one scale for each kernel, for quantize --per-tensor", false),
+};
+
 /** Fractions or percents of training, validation and test images; a flag writes them as `80/10/10` or `80/20`. */
 function splitKind(): Kind<readonly [training: number, validation: number, test: number]> {
   const share = number({ from: 0 });

@@ -1,6 +1,8 @@
 import type { Platform, SessionOptions } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
+import { fakeQuantize } from "../../compiler/quantize/fake-quantize.ts";
+import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import { partUpTo } from "../../models/layer-list.ts";
@@ -19,6 +21,8 @@ interface PartOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
   readonly preprocessing?: Preprocessing | undefined;
+  /** Rounds weights and activations as the int8 form does; default: no rounding. */
+  readonly quantization?: Quantization | undefined;
 }
 
 /**
@@ -28,9 +32,10 @@ interface PartOptions {
 export async function loadPart(
   part: Network,
   tensors: ReadonlyMap<string, FloatTensor>,
-  { platform, session, preprocessing }: PartOptions,
+  { platform, session, preprocessing, quantization }: PartOptions,
 ): Promise<LoadedPart> {
-  const { graph } = lower(part, { mode: "inference", batchSize: 1, preprocessing });
+  const lowered = lower(part, { mode: "inference", batchSize: 1, preprocessing }).graph;
+  const graph = quantization ? fakeQuantize(lowered, quantization).graph : lowered;
   const options = { form: "inference", name: part.name, dynamicBatch: true } as const;
   const loaded = await platform.engine.createSession(compileGraph(graph, weightsOf(part, tensors), options), session);
   return {

@@ -1,4 +1,5 @@
 import type { Mode } from "../../compiler/lower.ts";
+import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
@@ -45,6 +46,11 @@ export interface TrainingGraphOptions {
    * same to the last bit; channels first they are rounded differently. Default false.
    */
   readonly recompute?: boolean;
+  /**
+   * Rounds weights and activations as the int8 form does, straight through for gradients. Batch normalization is folded into the
+   * weights by its moving statistics, which stay the same, and nothing is dropped out. Default: no rounding.
+   */
+  readonly quantization?: Quantization | undefined;
   /** Also outputs the unclipped gradients, as `gradient/<weight>`; default false. */
   readonly gradientOutputs?: boolean;
 }

@@ -1,6 +1,8 @@
 import { UsageError } from "../../base/errors.ts";
 import { gradient } from "../../compiler/gradient.ts";
-import { lower } from "../../compiler/lower.ts";
+import { type LoweredNetwork, lower } from "../../compiler/lower.ts";
+import { fakeQuantize } from "../../compiler/quantize/fake-quantize.ts";
+import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import { recompute } from "../../compiler/recompute.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { ConfigOf } from "../../graph/layers.ts";
@@ -116,7 +118,7 @@ interface MovingStatistic {
 export interface ForwardGraph {
   /** Outputs: loss and logits. */
   readonly graph: OpGraph;
-  /** Output of each layer, channels first. */
+  /** Output of each layer, channels first; with rounding, convolutions before a normalization have none. */
   readonly layerOutputs: ReadonlyMap<string, Value>;
   readonly trained: readonly WeightSpec[];
   /** Of batch normalizations in training mode. */
@@ -143,14 +145,10 @@ export function forwardGraph(network: Network, options: TrainingGraphOptions): F
   const isTrained = new Set(trained);
   const { batchNorm = (layer) => (layer.weights.some((spec) => isTrained.has(spec)) ? "training" : "inference") } =
     options;
-  const lowered = lower(network, {
-    mode: "training",
-    batchNormMode: batchNorm,
-    batchSize,
-    preprocessing,
-    outputs: [],
-    synchronizeBatchNormalization,
-  });
+  const shared = { batchSize, preprocessing, outputs: [] };
+  const lowered = options.quantization
+    ? withRounding(lower(network, { ...shared, mode: "inference" }), options.quantization)
+    : lower(network, { ...shared, mode: "training", batchNormMode: batchNorm, synchronizeBatchNormalization });
   // moving ← moving·momentum + batch·(1 − momentum), as Keras does, the variance being the biased one.
   const statistics = lowered.statistics.flatMap(({ layer, mean, variance }) => {
     const { momentum } = layer.config as ConfigOf<"BatchNormalization">;
@@ -170,6 +168,16 @@ export function forwardGraph(network: Network, options: TrainingGraphOptions): F
   if (options.health) writeActivationHealth(build, network, layerOutputs);
   const frozen = specs.filter((spec) => !changing.has(spec));
   return { graph: build.finish(), layerOutputs, trained, statistics, frozen, dropoutMasks };
+}
+
+/** A network in inference mode with its weights and activations rounded. */
+function withRounding(lowered: LoweredNetwork, quantization: Quantization): LoweredNetwork {
+  const { graph, values } = fakeQuantize(lowered.graph, quantization);
+  const outputs = [...lowered.layerOutputs].flatMap(([layer, { name }]) => {
+    const value = values.get(name);
+    return value ? [[layer, value] as const] : [];
+  });
+  return { ...lowered, graph, layerOutputs: new Map(outputs), logits: values.get(lowered.logits.name)! };
 }
 
 /** The first half of a training step: forward, loss, and gradients as outputs `gradient/<weight>`. */
