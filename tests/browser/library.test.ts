@@ -4,7 +4,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ImagePreprocessing } from "../../src/model/model.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
-import { embed, loadClassifier, loadExplainer } from "../../src/node.ts";
+import { convert, embed, loadClassifier, loadExplainer } from "../../src/node.ts";
 import { smallModel } from "../model/small-model.ts";
 import { type BrowserTest, startBrowserTest, whyNoBrowser } from "./browser.ts";
 import { unneeded } from "./bundle.ts";
@@ -197,6 +197,20 @@ test("a model is downloaded once, listed, used offline, removed; and saved as it
   expect(offline).toEqual([["cat", "dog", "owl"], true, [], "FILE"]);
   // Once by the library, once by the test.
   expect(browser.requests.filter((path) => path === "/model.onnx").length - before).toBe(2);
+});
+
+test("a file with int8 weights gives the class that it gives in Node", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const original = model("bicubic");
+  const { bytes } = await convert(original, { to: "onnx", dtype: "int8" });
+  expect(bytes.length).toBeLessThan(original.length / 2);
+  await using inNode = await loadClassifier(bytes);
+  const wanted = await inNode.classify(await png());
+  browser.serve("/int8.onnx", bytes);
+  const page = await browser.open();
+  const found = await page.evaluate(async () => (await xception.loadClassifier("int8.onnx")).classify("image.png"));
+  expect(found[0]!.label).toBe(wanted[0]!.label);
+  expectSame(logits(found), logits(wanted));
 });
 
 test("names the remedy where code cannot be loaded", async () => {
