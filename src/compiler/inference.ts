@@ -1,6 +1,6 @@
 import type { CompileTarget, Device } from "../base/platform.ts";
 import type { Network } from "../graph/network.ts";
-import { toEngineWeights, type Weights } from "../graph/weights.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
 import type { CompileOptions } from "./compile.ts";
 import { lower } from "./lower.ts";
 import { toProgram } from "./program/program.ts";
@@ -24,20 +24,26 @@ export function inferenceForm(device: Device, quantization?: Quantization): "inf
 /**
  * Compiles a network, as {@link compile} does, in the form in which a device runs it. Programs need no ONNX, whose writer is loaded
  * for other forms only: it is a fifth of the code that a page would load to classify an image.
- * @throws as {@link compile}.
+ * @param weights all of the network's, in the engine's layout.
+ * @throws as {@link compileGraph}.
  */
 export async function compileInference(
   network: Network,
-  weights: Weights,
+  weights: ReadonlyMap<string, FloatTensor>,
   { device, precision }: CompileTarget,
-  { asInFiles = false, ...options }: InferenceOptions,
+  { asInFiles = false, outputs, preprocessing, quantization }: InferenceOptions,
 ): Promise<Uint8Array> {
-  const form = inferenceForm(device, options.quantization);
-  if (form === "program") {
-    const { outputs, preprocessing } = options;
-    const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing, outputs });
-    return toProgram(graph, toEngineWeights(network, weights), { name: network.name });
-  }
-  const { compile } = await import("./compile.ts");
-  return compile(network, weights, { ...options, form: asInFiles && form === "inference" ? "exact" : form, precision });
+  const { name } = network;
+  const form = inferenceForm(device, quantization);
+  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing, outputs });
+  if (form === "program") return toProgram(graph, weights, { name });
+  const { compileGraph } = await import("./compile.ts");
+  const inFiles = asInFiles && form === "inference";
+  return compileGraph(graph, weights, {
+    form: inFiles ? "exact" : form,
+    quantization,
+    precision,
+    name,
+    dynamicBatch: true,
+  });
 }

@@ -1,9 +1,11 @@
 import { type CompileTarget, deviceFor, type Platform, type SessionOptions, type Source } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
 import { compileInference } from "../compiler/inference.ts";
+import { toEngineWeights } from "../graph/weights.ts";
 import { namingFile, networkIsolation, withFileName } from "./isolation.ts";
 import type { ClassifierSession, LoadModelOptions } from "./load-model.ts";
-import { decodeModel, describeModel, isOwnModel } from "./model-file.ts";
+import type { Model } from "./model.ts";
+import { decodeForEngine, describeModel, isOwnModel } from "./model-file.ts";
 import { weightsSource } from "./weights-file.ts";
 
 /**
@@ -35,15 +37,19 @@ export async function createClassifierSession(
   }
   const others = isOwn ? undefined : await import("./load-model.ts");
   if (others?.isGraphToRun(opened, options)) return others.loadGraph(opened, options, engine, session);
-  const model = others
-    ? await others.classifierFrom(opened, options)
-    : { ...decodeModel(opened.bytes, name), notes: [] };
-  const { preprocessing, quantization } = model;
+  const { engineWeights, ...model } = others
+    ? forEngine(await others.classifierFrom(opened, options))
+    : { ...decodeForEngine(opened.bytes, name), notes: [] };
+  const { network, preprocessing, quantization } = model;
   // As in a model file, so that converting a model does not change its predictions.
   const given = { preprocessing, quantization, asInFiles: !engine.choosesDevice };
-  const compileFor = (target: CompileTarget) => compileInference(model.network, model.weights, target, given);
+  const compileFor = (target: CompileTarget) => compileInference(network, engineWeights(), target, given);
   const graph = await compileFor({ device });
-  const isolation = networkIsolation(model.network, graph, where);
+  const isolation = networkIsolation(network, graph, where);
   const inEngine = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
   return { ...model, session: withFileName(inEngine, where) };
+}
+
+function forEngine<T extends Pick<Model, "network" | "weights">>({ weights, ...model }: T) {
+  return { ...model, engineWeights: () => toEngineWeights(model.network, weights) };
 }

@@ -6,7 +6,7 @@ import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
 import { type FileToRead, metadataKey } from "../formats/format.ts";
 import { networkTensors, onnxSignature, readsBytes } from "../formats/onnx/own-file.ts";
-import { inputShapeOf, type Network, outputLayer } from "../graph/network.ts";
+import { inputShapeOf, type Network, networkWeights, outputLayer } from "../graph/network.ts";
 import { fits, interpolations } from "../graph/preprocessing.ts";
 import { checkEngineWeights, fromEngineWeights } from "../graph/weights.ts";
 import { architectureSchema } from "../models/architecture-schema.ts";
@@ -112,6 +112,18 @@ export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "we
   const { tensors, where, ...described } = readModel(bytes, file);
   checkEngineWeights(described.network, tensors, where);
   return described;
+}
+
+/**
+ * Decodes a model without changing the layout of its weights, which are read by each call of `engineWeights`.
+ * @throws as {@link decodeModel}.
+ */
+export function decodeForEngine(bytes: Uint8Array, file?: string) {
+  const { tensors, where, ...described } = readModel(bytes, file);
+  const { network } = described;
+  checkEngineWeights(network, tensors, where);
+  const engineWeights = () => new Map(networkWeights(network).map(({ name }) => [name, tensors.get(name)!.read()]));
+  return { ...described, engineWeights };
 }
 
 /** Returns whether a file is one of our model files, used as it is: no option changes it. */

@@ -27,7 +27,7 @@ import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { asImageError, readAhead } from "../data/image-loading.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
-import type { Weights } from "../graph/weights.ts";
+import { toEngineWeights, type Weights } from "../graph/weights.ts";
 import type { FloatTensor, Tensor } from "../tensor/tensor.ts";
 import { ImagePreparation, imageBatch } from "./images.ts";
 import { networkIsolation, withFileName } from "./isolation.ts";
@@ -293,7 +293,8 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
     const given = { preprocessing, quantization, outputs: [...new Set(outputs)] };
-    const compileFor = (target: CompileTarget) => compileInference(network, own, target, given);
+    const compileFor = (target: CompileTarget) =>
+      compileInference(network, toEngineWeights(network, own), target, given);
     const compiled = await compileFor({ device: deviceFor(engine, options) });
     const where = `network "${network.name}"`;
     const isolation = networkIsolation(network, compiled, where);
