@@ -77,24 +77,24 @@ export function weightRounding(
 ): Pick<Quantization, "weightBits" | "perTensor"> | undefined {
   const { quantizationAware, reduceRange, perTensor, batchNorm, cachedViews } = settings;
   const named = (name: SettingName) => (request.resolved ? flagOf(name) : `the option ${name}`);
-  const refuse = (name: SettingName, what: string, remedy: string) =>
+  const conflict = (name: SettingName, what: string, remedy: string) =>
     new UsageError({ where: placeOf(name, request), what, received: settings[name], remedy });
   if (!quantizationAware) {
     const detail = (["reduceRange", "perTensor"] as const).find((name) => settings[name]);
     if (detail === undefined) return undefined;
-    throw refuse(detail, "weights are only rounded in training for int8", `Add ${named("quantizationAware")}.`);
+    throw conflict(detail, "weights are only rounded in training for int8", `Add ${named("quantizationAware")}.`);
   }
   if (!isTrained) {
     const remedy = `Train in float32 first, and then start from its model with ${named("weights")}.`;
-    throw refuse("quantizationAware", "there are no trained weights to start from", remedy);
+    throw conflict("quantizationAware", "there are no trained weights to start from", remedy);
   }
   if (batchNorm === "training" || typeof request.batchNorm === "function") {
     const what = "training for int8 normalizes by the moving statistics, as the int8 model does";
-    throw refuse("batchNorm", what, `Leave out ${named("batchNorm")} or ${named("quantizationAware")}.`);
+    throw conflict("batchNorm", what, `Leave out ${named("batchNorm")} or ${named("quantizationAware")}.`);
   }
   if (cachedViews !== null) {
     const what = "training for int8 rounds the frozen layers, too, which are not cached";
-    throw refuse("cachedViews", what, `Leave out ${named("cachedViews")} or ${named("quantizationAware")}.`);
+    throw conflict("cachedViews", what, `Leave out ${named("cachedViews")} or ${named("quantizationAware")}.`);
   }
   return { weightBits: reduceRange ? 7 : 8, perTensor: perTensor || undefined };
 }
