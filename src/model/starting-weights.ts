@@ -7,6 +7,7 @@ import { checkWeights } from "../graph/weights.ts";
 import { topIndex, topOn } from "../models/parts.ts";
 import type { Architecture } from "../models/registry.ts";
 import { sameShape } from "../tensor/shape.ts";
+import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { openWeightsFile, type WeightsFile } from "./formats.ts";
 import type { ImagePreprocessing, Provenance } from "./model.ts";
 import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
@@ -19,6 +20,8 @@ interface StartingWeightsOptions extends LoadWeightsOptions {
    * weights lack everything after some layer, that layer, unless `allowMissing` allows them to be missing.
    */
   readonly headOn?: string | undefined;
+  /** Labels of the classes, in their order; default: those of the file. */
+  readonly classes?: readonly string[] | undefined;
 }
 
 export interface StartingWeights extends LoadedWeights {
@@ -107,15 +110,17 @@ export async function openStartingFile(
 
 /**
  * Loads weights to start training from. The file may lack the classifier or have one for other classes; it is then
- * reinitialized from the network's seed.
+ * reinitialized from the network's seed. A classifier of the same classes in another order is reordered.
  * @throws {WeightsError} its weights are not those of the network.
  * @throws {UsageError} the classifier cannot be attached to the given layer.
  */
 export function startingWeightsIn(
   network: Network,
   { file, where, origin }: StartingFile,
-  { allowMissing, headOn }: StartingWeightsOptions = {},
+  { allowMissing, headOn, classes }: StartingWeightsOptions = {},
 ): StartingWeights {
+  const labels = file.metadata?.labels;
+  const fitted = (start: StartingWeights) => (classes && labels ? fitClassifier(start, labels, classes) : start);
   const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
   const about = { preprocessing: file.metadata?.preprocessing, origin };
@@ -127,18 +132,53 @@ export function startingWeightsIn(
     const part = selectWeights(shorter, available(network));
     const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
     assertNothingMissing(shorter, best, where);
-    return { ...best, network: shorter, headOn: partsOf(shorter).top[0]!.inbound[0]!, ...about };
+    return fitted({ ...best, network: shorter, headOn: partsOf(shorter).top[0]!.inbound[0]!, ...about });
   };
   if (headOn !== undefined) return upTo(headOn);
   try {
     const options = { where, allowMissing: patterns.length > 0 ? patterns.join(",") : undefined };
-    return { ...weightsFor(network, file, options), network, headOn: undefined, ...about };
+    return fitted({ ...weightsFor(network, file, options), network, headOn: undefined, ...about });
   } catch (error) {
     if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
     const reached = lastReached(network, available(network));
     if (reached === undefined) throw error;
     return upTo(reached);
   }
+}
+
+/** Reorders the file's classifier if its labels are the classes in another order; reinitializes it if they are others. */
+function fitClassifier(start: StartingWeights, labels: readonly string[], classes: readonly string[]): StartingWeights {
+  const { network, report, notes } = start;
+  const found = foundIn(start);
+  const own = (network.layers.findLast(({ config }) => config.type === "Dense")?.weights ?? []).map(({ name }) => name);
+  const isSame = labels.length === classes.length && labels.every((label, index) => label === classes[index]);
+  if (isSame || own.length === 0 || !own.every((name) => found.has(name))) return start;
+  const order = classes.map((label) => labels.indexOf(label));
+  const isReordered = labels.length === classes.length && !order.includes(-1);
+  const initial = isReordered ? undefined : initializeWeights(network);
+  const replaced = (name: string) => initial?.get(name) ?? reorderLast(found.get(name)!, order);
+  return {
+    ...start,
+    weights: new Map([...start.weights].map(([name, each]) => [name, own.includes(name) ? replaced(name) : each])),
+    report: isReordered
+      ? report
+      : { ...report, taken: report.taken - own.length, missing: [...report.missing, ...own] },
+    notes: [
+      ...notes,
+      isReordered
+        ? "The file has the same classes in another order; its classifier was reordered."
+        : `The file's classes are not those of the images: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}.`,
+    ],
+  };
+}
+
+/** Gathers along the last axis: position i of the result is position `order[i]` of the tensor. */
+function reorderLast({ shape, data }: FloatTensor, order: readonly number[]): FloatTensor {
+  const count = order.length;
+  return floatTensor(
+    shape,
+    data.map((_, index) => data[index - (index % count) + order[index % count]!]!),
+  );
 }
 
 /** Selects the weights of a truncated network from those of the whole one, or of itself. */

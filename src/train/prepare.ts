@@ -136,9 +136,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const { communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
   assertSeparate(request);
-  const activation = isMultiLabel(dataset) && ({ classifierActivation: "sigmoid" } as const);
-  const task = { classes: dataset.classes.length, ...activation };
-  const started = await withStart(resolvedSettings(request), task, request);
+  const started = await withStart(resolvedSettings(request), dataset, request);
   const platform = limitPixels(request.platform, started.settings.pixelLimit);
   const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
@@ -288,9 +286,11 @@ type Start = Pick<TrainingPlan, "architecture" | "network" | "preprocessing" | "
 /** Reads the initial weights and resolves the network. */
 async function withStart(
   given: ResolvedSettings,
-  task: Task,
+  dataset: ImageDataset,
   request: TrainingRequest,
 ): Promise<ResolvedSettings & Start> {
+  const activation = isMultiLabel(dataset) && ({ classifierActivation: "sigmoid" } as const);
+  const task = { classes: dataset.classes.length, ...activation };
   const { platform, start: resumed, network: own } = request;
   const ownWeights = typeof request.weights === "object" && request.weights !== null ? request.weights : undefined;
   const source = given.settings.weights;
@@ -309,8 +309,8 @@ async function withStart(
   const { allowMissing, headOn } = completed.settings;
   const described = completeFor(task, own ?? chosenArchitecture(completed.settings), completed.settings);
   const whole = "family" in described ? buildNetwork(described) : described;
-  const patterns = { allowMissing: allowMissing ?? undefined, headOn: headOn ?? undefined };
-  const loaded = opened && startingWeightsIn(whole, opened, patterns);
+  const options = { allowMissing: allowMissing ?? undefined, headOn: headOn ?? undefined, classes: dataset.classes };
+  const loaded = opened && startingWeightsIn(whole, opened, options);
   const network = loaded?.network ?? (resumed?.headOn ? topOn(whole, resumed.headOn) : whole);
   return {
     ...completed,

@@ -9,7 +9,7 @@ import { initializeWeights } from "../../src/graph/initialize.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
-import { openStartingFile } from "../../src/model/starting-weights.ts";
+import { openStartingFile, startingPointOf } from "../../src/model/starting-weights.ts";
 import { topOn } from "../../src/models/parts.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { xception } from "../../src/models/xception/paper.ts";
@@ -60,6 +60,38 @@ test("the same classes keep their classifier", async () => {
   const { weights, report } = await startingWeights(model.network, "model.onnx", reader(encodeModel(model)));
   expect(report.taken).toBe(110);
   expect(weights.get("predictions/kernel")).toEqual(model.weights.get("predictions/kernel"));
+});
+
+test.each([
+  { known: "the same order", classes: ["a", "b", "c"], columns: [0, 1, 2], notes: [] },
+  {
+    known: "another order",
+    classes: ["c", "a", "b"],
+    columns: [2, 0, 1],
+    notes: ["The file has the same classes in another order; its classifier was reordered."],
+  },
+  {
+    known: "other names",
+    classes: ["a", "b", "d"],
+    columns: undefined,
+    notes: ["The file's classes are not those of the images: a, b, c."],
+  },
+])("the file's classifier is matched to the classes by name: $known", async ({ classes, columns, notes }) => {
+  const model = { ...smallModel(), labels: ["a", "b", "c"] };
+  const network = xception({ ...optionsOf(model), seed: 9 });
+  const { weights, ...start } = await startingWeights(network, "model.onnx", reader(encodeModel(model)), { classes });
+  const own = ["predictions/kernel", "predictions/bias"];
+  expect(start.report).toMatchObject(columns ? { taken: 110, missing: [] } : { taken: 108, missing: own });
+  expect(start.notes).toEqual(notes);
+  expect(startingPointOf({ weights, ...start }, "model.onnx").reinitialized).toEqual(columns ? [] : own);
+  const fresh = initializeWeights(network);
+  for (const name of own) {
+    const stored = model.weights.get(name)!.data;
+    const row = (start: number) => columns?.map((column) => stored[start + column]!);
+    const rows = Array.from({ length: stored.length / 3 }, (_, index) => row(3 * index));
+    expect([...weights.get(name)!.data], name).toEqual(columns ? rows.flat() : [...fresh.get(name)!.data]);
+  }
+  expect(weights.get("block1_conv1/kernel")).toEqual(model.weights.get("block1_conv1/kernel"));
 });
 
 test("imagenet is the published file, with the classifier only for 1000 classes, or that of a mirror", async () => {
