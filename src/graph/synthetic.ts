@@ -15,29 +15,32 @@ export function syntheticWeights(network: Network): Weights {
 }
 
 function syntheticTensor({ role, shape }: WeightSpec, index: number): FloatTensor {
-  const fanIn = shape.slice(0, -1).reduce((product, size) => product * size, 1);
-  const small = (u: number) => 0.1 * (2 * u - 1);
-  const kernel = (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn);
-  const value = {
-    gamma: (u: number) => 1 + small(u),
+  const fanIn = sizeOf(shape.slice(0, -1));
+  const kernel = [0, Math.sqrt(6 / fanIn)] as const;
+  const small = [0, 0.1] as const;
+  const [offset, scale] = {
+    gamma: [1, 0.1] as const,
     beta: small,
     bias: small,
     movingMean: small,
-    movingVariance: (u: number) => 1 + 0.5 * u,
-    depthwiseKernel: (u: number) => (2 * u - 1) * Math.sqrt(3 / (shape[0]! * shape[1]!)),
+    movingVariance: oneToOneAndAHalf,
+    depthwiseKernel: [0, Math.sqrt(3 / (shape[0]! * shape[1]!))] as const,
     kernel,
     pointwiseKernel: kernel,
     denseKernel: kernel,
   }[role];
-  return drawn(shape, index, value);
+  return drawn(shape, index, offset, scale);
 }
 
-/** Tensor number `index` of a file: `value(u)` of each random number. */
-function drawn(shape: Shape, index: number, value: (u: number) => number): FloatTensor {
+/** Offset and scale of 1 + 0.5u as a multiple of r: 1.25 + 0.25r. */
+const oneToOneAndAHalf = [1.25, 0.25] as const;
+
+/** Tensor number `index` of a file: offset + scale · r of each random number. */
+function drawn(shape: Shape, index: number, offset: number, scale: number): FloatTensor {
   const random = mulberry32(index + 1);
-  const tensor = floatTensor(shape);
-  for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
-  return tensor;
+  const data = new Float32Array(sizeOf(shape));
+  for (let k = 0; k < data.length; k++) data[k] = offset + scale * (2 * random() - 1);
+  return floatTensor(shape, data);
 }
 
 /**
@@ -45,13 +48,10 @@ function drawn(shape: Shape, index: number, value: (u: number) => number): Float
  * @param index its position among all entries, including counters.
  */
 export function torchSyntheticTensor(name: string, shape: Shape, index: number): FloatTensor {
-  const scale = Math.sqrt((shape[1] === 1 ? 3 : 6) / sizeOf(shape.slice(1)));
-  return drawn(shape, index, (u) => {
-    const r = 2 * u - 1;
-    if (name.endsWith("running_var")) return 1 + 0.5 * u;
-    if (name.endsWith("running_mean") || name.endsWith("bias")) return 0.1 * r;
-    return shape.length === 1 ? 1 + 0.1 * r : r * scale;
-  });
+  const isMean = name.endsWith("running_mean") || name.endsWith("bias");
+  if (name.endsWith("running_var")) return drawn(shape, index, ...oneToOneAndAHalf);
+  if (isMean || shape.length === 1) return drawn(shape, index, isMean ? 0 : 1, 0.1);
+  return drawn(shape, index, 0, Math.sqrt((shape[1] === 1 ? 3 : 6) / sizeOf(shape.slice(1))));
 }
 
 /**

@@ -6,9 +6,10 @@ export type Random = () => number;
  * Not for cryptography.
  */
 export function mulberry32(seed: number): Random {
-  let state = seed >>> 0;
+  // Signed: V8 keeps such integers without a heap object for each.
+  let state = seed | 0;
   return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
+    state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;

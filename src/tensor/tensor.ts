@@ -58,12 +58,14 @@ export function transpose(tensor: FloatTensor, permutation: readonly number[]): 
   const sourceStrides = stridesOf(tensor.shape);
   const strides = permutation.map((axis) => sourceStrides[axis]!);
   const result = new Float32Array(tensor.data.length);
-  const last = shape.length - 1;
+  // Rows along the last axis that has more than one position.
+  const last = shape.findLastIndex((size) => size > 1);
   const [length, stride] = [shape[last] ?? 1, strides[last] ?? 0];
+  const { data } = tensor;
   const index = new Array<number>(shape.length).fill(0);
   let start = 0;
   for (let target = 0; target < result.length; target += length) {
-    for (let at = 0; at < length; at++) result[target + at] = tensor.data[start + at * stride]!;
+    for (let at = 0; at < length; at++) result[target + at] = data[start + at * stride]!;
     // The next row: the last of the other axes that is not at its end moves on.
     for (let axis = last - 1; axis >= 0; axis--) {
       start += strides[axis]!;

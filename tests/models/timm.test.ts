@@ -30,7 +30,8 @@ describe.each(names)("%s", (name) => {
     else expect(stored).toEqual(keys);
     // Every weight once; all others are counters.
     const specs = entries.flatMap(({ weight }) => weight ?? []);
-    expect(new Set(specs)).toEqual(new Set(weights));
+    const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+    expect(specs.toSorted(byName)).toEqual(weights.toSorted(byName));
     const counters = entries.filter(({ weight }) => weight === undefined);
     expect(counters.every((entry) => entry.name.endsWith(".num_batches_tracked"))).toBe(true);
   });

@@ -18,7 +18,7 @@ import { toText } from "../../../src/report/text.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
 import { resizeMap } from "../../../src/tasks/explain/maps.ts";
-import { type ExplanationMethod, explanationMethods } from "../../../src/tasks/explain/methods.ts";
+import { type ExplanationMethod, explanationMethods, smallIncompleteness } from "../../../src/tasks/explain/methods.ts";
 import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
 import { hasLayers, loadProbe } from "../../../src/tasks/explain/probe.ts";
 import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
@@ -170,13 +170,10 @@ async function similarTo(
   return { neighbors, place };
 }
 
-/** Error of integrated gradients above which it is reported. */
-const mostIncompleteness = 0.01;
-
 function reportIncompleteness(found: readonly Found[], io: CliIo): void {
   const errors = found.flatMap((each) => ("explanation" in each ? (each.explanation.incompleteness ?? []) : []));
   const worst = Math.max(0, ...errors);
-  if (worst <= mostIncompleteness) return;
+  if (worst <= smallIncompleteness) return;
   const share = formatPercent(worst).replaceAll("\u00a0", " ");
   reportNotes(
     [`integrated-gradients: a map adds up to the change of the logit only within ${share}; increase --samples`],

@@ -23,9 +23,9 @@ export interface ExplainOptions {
   /** Layer of a CAM's activations; default: the last feature map. */
   readonly layer?: string | undefined;
   /**
-   * Runs of the network, for methods that need many: points on the path of `integrated-gradients` (default 32, both ends
-   * included), noisy images of `smooth-grad` (25), channels of `score-cam` (the 128 that vary most), squares of
-   * `occlusion` (169), masks of `rise` (1000).
+   * Runs of the network, for methods that need many: points on the path of `integrated-gradients` (at most 256: fewer if
+   * its error is below 1 %), noisy images of `smooth-grad` (25), channels of `score-cam` (the 128 that vary most),
+   * squares of `occlusion` (169), masks of `rise` (1000).
    */
   readonly samples?: number | undefined;
   /** Averages over mirrored, darker and brighter copies of the image; default false. */
@@ -54,7 +54,7 @@ export interface Explanation extends ClassProbability {
   readonly maximum: number;
   /**
    * Error of `integrated-gradients`: the difference of the map's sum and the change of the logit from a black image,
-   * relative to the change. More samples make it smaller.
+   * relative to the change: at most 1 %, unless `samples` did not suffice.
    */
   readonly incompleteness: number | undefined;
   /** Top 5 classes. */

@@ -53,7 +53,7 @@ export const methods: Readonly<Record<ExplanationMethod, Method>> = {
   "grad-cam++": byGradient("grad-cam++"),
   "layer-cam": byGradient("layer-cam"),
   "score-cam": { reads: "activations", samples: 128, explain: scoreCam },
-  "integrated-gradients": { reads: "pixels", samples: 32, explain: integratedGradients },
+  "integrated-gradients": { reads: "pixels", samples: 256, explain: integratedGradients },
   "smooth-grad": { reads: "pixels", samples: 25, explain: smoothGrad },
   occlusion: { reads: "scores", samples: 169, explain: occlusion },
   rise: { reads: "scores", samples: 1000, explain: rise },
@@ -80,27 +80,72 @@ async function scoreCam(probe: Probe, subject: Subject, { layer, samples }: Meth
   return { map: positivePart(channelSums({ ...activations, data })) };
 }
 
+/** Error of integrated gradients, relative to the change of the logit, that is small enough. */
+export const smallIncompleteness = 0.01;
+
+/** Points on the path of integrated gradients to begin with, and those added at a time. */
+const [firstPoints, addedPoints] = [17, 8];
+
+/** A point on the path from black to the image: the explained logit there, and its gradient ⊙ (x − x′). */
+interface PathPoint {
+  /** 0 for the black image to 1 for the image itself. */
+  readonly position: number;
+  readonly score: number;
+  /** `[H, W]` */
+  readonly map: FloatTensor;
+  /** Sum of the map: the slope of the logit along the path. */
+  readonly slope: number;
+}
+
 /**
- * Sundararajan et al. 2017, from a black image x′: (x − x′) ⊙ the mean gradient on the way to x, by the trapezoidal rule. Its
- * ends are the two images whose scores the map has to add up to.
+ * Sundararajan et al. 2017, from a black image x′: (x − x′) ⊙ the mean gradient on the way to x, by the trapezoidal rule.
+ * Between two points the map has to add up to the change of the logit, which both runs compute anyway: points are added in
+ * the middle of the intervals that miss it most, until all intervals together do not.
  */
 async function integratedGradients(probe: Probe, subject: Subject, { samples }: MethodOptions): Promise<Evidence> {
   const pixels = subject.layers[probe.pixels]!;
   const black = scalePixels(new Uint8Array(subject.image.data.length), pixels.shape[3]!, probe.model.preprocessing);
   const difference = pixels.data.map((value, at) => value - black[at]!);
-  const steps = Math.max(2, samples) - 1;
-  const path = Array.from({ length: steps + 1 }, (_, step) => ({
-    values: { ...pixels, data: pixels.data.map((value, at) => value - (1 - step / steps) * difference[at]!) },
-    weight: (step === 0 || step === steps ? 0.5 : 1) / steps,
-  }));
-  const { gradient, scores } = await probe.pixelGradients(path, subject);
-  const attributions = gradient.data.map((value, at) => value * difference[at]!);
-  const sum = attributions.reduce((total, value) => total + value, 0);
-  const change = scores.at(-1)! - scores[0]!;
-  return {
-    map: channelSums({ ...gradient, data: attributions }),
-    incompleteness: Math.abs(sum - change) / Math.max(Math.abs(change), Number.EPSILON),
+  const pointsAt = async (positions: readonly number[]): Promise<readonly PathPoint[]> => {
+    const images = positions.map((position) => ({
+      ...pixels,
+      data: pixels.data.map((value, at) => value - (1 - position) * difference[at]!),
+    }));
+    const found = await probe.pixelGradients(images, subject);
+    return found.map(({ gradient, score }, index) => {
+      const map = channelSums({ ...pixels, data: gradient.map((value, at) => value * difference[at]!) });
+      return { position: positions[index]!, score, map, slope: map.data.reduce((sum, value) => sum + value, 0) };
+    });
   };
+  const steps = Math.min(firstPoints, Math.max(2, samples)) - 1;
+  let points = await pointsAt(Array.from({ length: steps + 1 }, (_, step) => step / steps));
+  for (;;) {
+    const change = Math.max(Math.abs(points.at(-1)!.score - points[0]!.score), Number.EPSILON);
+    const intervals = points.slice(1).map((end, index) => intervalOf(points[index]!, end));
+    const incompleteness = Math.abs(intervals.reduce((sum, { error }) => sum + error, 0)) / change;
+    const added = Math.min(addedPoints, samples - points.length);
+    if (incompleteness <= smallIncompleteness || added <= 0) return { map: trapezoidalMean(points), incompleteness };
+    const worst = intervals.toSorted((a, b) => Math.abs(b.error) - Math.abs(a.error)).slice(0, added);
+    const more = await pointsAt(worst.map(({ middle }) => middle));
+    points = [...points, ...more].toSorted((a, b) => a.position - b.position);
+  }
+}
+
+/** The middle between two points, and how much the mean of their slopes misses the change of the logit. */
+function intervalOf(start: PathPoint, end: PathPoint) {
+  const sum = ((end.position - start.position) * (start.slope + end.slope)) / 2;
+  return { middle: (start.position + end.position) / 2, error: sum - (end.score - start.score) };
+}
+
+/** The mean of the maps of points from 0 to 1, linear between two points. */
+function trapezoidalMean(points: readonly PathPoint[]): FloatTensor {
+  const mean = floatTensor(points[0]!.map.shape);
+  for (const [index, { position, map }] of points.entries()) {
+    const before = points[index - 1]?.position ?? position;
+    const weight = ((points[index + 1]?.position ?? position) - before) / 2;
+    for (const [at, value] of map.data.entries()) mean.data[at]! += weight * value;
+  }
+  return mean;
 }
 
 /** Smilkov et al. 2017: the mean gradient of noisy images, its absolute values summed over the colors. */
@@ -111,11 +156,14 @@ async function smoothGrad(probe: Probe, subject: Subject, { samples, seed }: Met
   const high = pixels.data.reduce((a, b) => Math.max(a, b));
   const deviation = 0.15 * (high - low);
   const noisy = Array.from({ length: samples }, () => ({
-    values: { ...pixels, data: pixels.data.map((value) => value + deviation * gaussian(random)) },
-    weight: 1 / samples,
+    ...pixels,
+    data: pixels.data.map((value) => value + deviation * gaussian(random)),
   }));
-  const { gradient } = await probe.pixelGradients(noisy, subject);
-  return { map: channelSums({ ...gradient, data: gradient.data.map(Math.abs) }) };
+  const mean = new Float32Array(pixels.data.length);
+  for (const { gradient } of await probe.pixelGradients(noisy, subject)) {
+    for (const [at, value] of gradient.entries()) mean[at]! += value / samples;
+  }
+  return { map: channelSums({ ...pixels, data: mean.map(Math.abs) }) };
 }
 
 /** Zeiler and Fergus 2014: the mean fall of the score when a square over the position is hidden. */

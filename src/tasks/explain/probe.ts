@@ -54,6 +54,9 @@ export interface Subject extends Observation {
 /** Images in one run of the engine. */
 const batchSize = 8;
 
+/** Images in one run of the gradients: the activations of more, all kept for the backward pass, do not fit the CPU's cache. */
+const gradientBatchSize = 2;
+
 /** A classifier in the engine, with the gradients of its scores, which are compiled when first needed. */
 export class Probe {
   readonly model: ExplainedModel | ExplainedGraph;
@@ -139,29 +142,27 @@ export class Probe {
   }
 
   /**
-   * Returns the weighted sum over scaled images `[1, H, W, C]` of the gradient with respect to the pixels, and the explained
-   * logit of each image.
+   * Returns, for each scaled image `[1, H, W, C]`, the explained logit and its gradient with respect to the pixels.
+   * @throws {AbortedError} the signal fired.
    */
   async pixelGradients(
-    images: readonly { readonly values: FloatTensor; readonly weight: number }[],
+    images: readonly FloatTensor[],
     { classWeights, signal }: Subject,
-  ): Promise<{ readonly gradient: FloatTensor; readonly scores: readonly number[] }> {
+  ): Promise<readonly { readonly gradient: Float32Array; readonly score: number }[]> {
     // As few batches as possible, equally large.
-    const rows = Math.ceil(images.length / Math.ceil(images.length / batchSize));
+    const rows = Math.ceil(images.length / Math.ceil(images.length / gradientBatchSize));
     // In blocks of channels the way back to the pixels takes half the time.
     this.#blockSize ??= channelBlock(this.#platform, deviceFor(this.#platform.engine, this.#options));
     const { compiled, session } = this.#gradientOf(this.pixels, rows, await this.#blockSize);
-    const { shape } = images[0]!.values;
-    const sum = floatTensor(shape);
-    const scores: number[] = [];
-    const size = sum.data.length;
+    const found: { gradient: Float32Array; score: number }[] = [];
     for (let start = 0; start < images.length; start += rows) {
       assertNotAborted(signal);
       const batch = images.slice(start, start + rows);
-      const pixels = floatTensor([rows, ...shape.slice(1)]);
+      const size = batch[0]!.data.length;
+      const pixels = floatTensor([rows, ...batch[0]!.shape.slice(1)]);
       const weights = floatTensor([rows, classWeights.length]);
-      for (const [row, { values }] of batch.entries()) {
-        pixels.data.set(values.data, row * size);
+      for (const [row, { data }] of batch.entries()) {
+        pixels.data.set(data, row * size);
         weights.data.set(classWeights, row * classWeights.length);
       }
       const results = await (await session).run({
@@ -170,13 +171,11 @@ export class Probe {
       });
       const gradients = results[compiled.gradient] as FloatTensor;
       const logits = results[compiled.logits] as FloatTensor;
-      for (const [row, { weight }] of batch.entries()) {
-        const values = gradients.data.subarray(row * size, (row + 1) * size);
-        for (let at = 0; at < size; at++) sum.data[at]! += weight * values[at]!;
-        scores.push(scoreOf(logits.data.subarray(row * classWeights.length), classWeights));
+      for (const row of batch.keys()) {
+        found.push({ gradient: rowOf(gradients, row).data, score: scoreOf(rowOf(logits, row).data, classWeights) });
       }
     }
-    return { gradient: sum, scores };
+    return found;
   }
 
   /** Returns the explained score, a probability or the difference of two, of the image behind each mask. */
