@@ -2,8 +2,8 @@ import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { TallyReporter } from "./tests/tally-reporter.ts";
 
-/** Tests of folders that keep no state may share a process: a quarter less CPU time. */
-const shared = "base|compiler|formats|graph|learning|models|oracles|report|tensor";
+/** Folders whose tests share the worker's process and modules: a third less CPU time. The others change or inspect either. */
+const shared = "base|cli|compiler|data|formats|graph|learning|model|models|oracles|report|server|tasks|tensor|train";
 
 export default defineConfig({
   test: {
