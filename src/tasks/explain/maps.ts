@@ -54,7 +54,9 @@ export function positivePart(map: FloatTensor): FloatTensor {
 export function channelSums({ shape, data }: FloatTensor): FloatTensor {
   const [, height, width, channels] = shape as [number, number, number, number];
   const sums = floatTensor([height, width]);
-  for (const [index, value] of data.entries()) sums.data[Math.floor(index / channels)]! += value;
+  for (let position = 0; position < sums.data.length; position++) {
+    for (let channel = 0; channel < channels; channel++) sums.data[position]! += data[position * channels + channel]!;
+  }
   return sums;
 }
 

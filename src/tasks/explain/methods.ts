@@ -143,7 +143,7 @@ function trapezoidalMean(points: readonly PathPoint[]): FloatTensor {
   for (const [index, { position, map }] of points.entries()) {
     const before = points[index - 1]?.position ?? position;
     const weight = ((points[index + 1]?.position ?? position) - before) / 2;
-    for (const [at, value] of map.data.entries()) mean.data[at]! += weight * value;
+    for (let at = 0; at < map.data.length; at++) mean.data[at]! += weight * map.data[at]!;
   }
   return mean;
 }
@@ -161,7 +161,7 @@ async function smoothGrad(probe: Probe, subject: Subject, { samples, seed }: Met
   }));
   const mean = new Float32Array(pixels.data.length);
   for (const { gradient } of await probe.pixelGradients(noisy, subject)) {
-    for (const [at, value] of gradient.entries()) mean[at]! += value / samples;
+    for (let at = 0; at < gradient.length; at++) mean[at]! += gradient[at]! / samples;
   }
   return { map: channelSums({ ...pixels, data: mean.map(Math.abs) }) };
 }
