@@ -15,4 +15,4 @@ test("every public function, class and type has a doc comment, whose links lead 
   });
   // Warnings about missing comments and dead links count as errors.
   expect(status, `${stdout}${stderr}`).toBe(0);
-});
+}, 600_000);
