@@ -155,13 +155,16 @@ async function smoothGrad(probe: Probe, subject: Subject, { samples, seed }: Met
   const low = pixels.data.reduce((a, b) => Math.min(a, b));
   const high = pixels.data.reduce((a, b) => Math.max(a, b));
   const deviation = 0.15 * (high - low);
-  const noisy = Array.from({ length: samples }, () => ({
-    ...pixels,
-    data: pixels.data.map((value) => value + deviation * gaussian(random)),
-  }));
+  const noisy = function* (): Generator<FloatTensor> {
+    for (let sample = 0; sample < samples; sample++) {
+      yield { ...pixels, data: pixels.data.map((value) => value + deviation * gaussian(random)) };
+    }
+  };
   const mean = new Float32Array(pixels.data.length);
-  for (const { gradient } of await probe.pixelGradients(noisy, subject)) {
-    for (let at = 0; at < gradient.length; at++) mean[at]! += gradient[at]! / samples;
+  for (const images of inGroups(noisy(), 8)) {
+    for (const { gradient } of await probe.pixelGradients(images, subject)) {
+      for (let at = 0; at < gradient.length; at++) mean[at]! += gradient[at]! / samples;
+    }
   }
   return { map: channelSums({ ...pixels, data: mean.map(Math.abs) }) };
 }

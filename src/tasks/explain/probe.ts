@@ -149,18 +149,16 @@ export class Probe {
     images: readonly FloatTensor[],
     { classWeights, signal }: Subject,
   ): Promise<readonly { readonly gradient: Float32Array; readonly score: number }[]> {
-    // As few batches as possible, equally large.
-    const rows = Math.ceil(images.length / Math.ceil(images.length / gradientBatchSize));
     // In blocks of channels the way back to the pixels takes half the time.
     this.#blockSize ??= channelBlock(this.#platform, deviceFor(this.#platform.engine, this.#options));
-    const { compiled, session } = this.#gradientOf(this.pixels, rows, await this.#blockSize);
+    const { compiled, session } = this.#gradientOf(this.pixels, gradientBatchSize, await this.#blockSize);
     const found: { gradient: Float32Array; score: number }[] = [];
-    for (let start = 0; start < images.length; start += rows) {
+    for (let start = 0; start < images.length; start += gradientBatchSize) {
       assertNotAborted(signal);
-      const batch = images.slice(start, start + rows);
+      const batch = images.slice(start, start + gradientBatchSize);
       const size = batch[0]!.data.length;
-      const pixels = floatTensor([rows, ...batch[0]!.shape.slice(1)]);
-      const weights = floatTensor([rows, classWeights.length]);
+      const pixels = floatTensor([gradientBatchSize, ...batch[0]!.shape.slice(1)]);
+      const weights = floatTensor([gradientBatchSize, classWeights.length]);
       for (const [row, { data }] of batch.entries()) {
         pixels.data.set(data, row * size);
         weights.data.set(classWeights, row * classWeights.length);
