@@ -153,6 +153,16 @@ export const texts = {
     files: "Take it with you",
     filesText:
       "The model opens in the command line, in Node and in any ONNX tool. The project holds images, classes and model: send it to a friend, who opens it here.",
+    weights: "Weights of the model file",
+    weightTypes: {
+      float16: {
+        name: "float16",
+        cost: "Half the size, practically the same answers: to use, or to send to a friend.",
+      },
+      int8: { name: "int8", cost: "The smallest: for a website. About one image in 100 gets another answer." },
+      float32: { name: "float32", cost: "Exact, and to go on training." },
+    },
+    megabytes: (value: string) => `${value} MB`,
     exportModel: "Model (.onnx)",
     exportImages: "Images (.zip)",
     exportProject: "Project (.zip)",

@@ -2,6 +2,7 @@ import { messageOf } from "../../src/base/errors.ts";
 import type { Source } from "../../src/base/platform.ts";
 import { bind } from "../../src/bind.ts";
 import { outputLayer } from "../../src/graph/network.ts";
+import type { StoredType } from "../../src/graph/weights.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
 import { updateArchitecture } from "../../src/model/update-architecture.ts";
 import { webPlatform } from "../../src/runtime/web/platform.ts";
@@ -57,6 +58,12 @@ export const jobs = {
     const { preprocessing, license } = loaded;
     const all = new Map([...weights, ...classifier]);
     const bytes = encodeModel({ architecture, weights: all, labels, preprocessing, license });
+    return new Blob([bytes as Uint8Array<ArrayBuffer>]);
+  },
+
+  /** Writes a model file again, with its kernels stored in another type. */
+  async convertModel({ file, dtype }: { readonly file: Blob; readonly dtype: StoredType }): Promise<Blob> {
+    const { bytes } = await bind(webPlatform()).convert(file, { to: "onnx", dtype });
     return new Blob([bytes as Uint8Array<ArrayBuffer>]);
   },
 

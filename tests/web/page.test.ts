@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,14 +10,11 @@ import { convert, loadClassifier } from "../../src/node.ts";
 import { capture } from "../cli/capture.ts";
 import { accessibilityProblems, browserMissing, launchBrowser, openWatched, type WatchedPage } from "./browser.ts";
 import { type Site, serveSite } from "./site.ts";
+import { answers, emoji, held, saved, teach } from "./teach.ts";
 
 let browser: Browser;
 let site: Site;
 let folder: string;
-const emoji = join(
-  dirname(createRequire(import.meta.url).resolve("emoji-datasource-twitter/emoji.json")),
-  "img/twitter/64",
-);
 const model = join(root, "apps/web/public/emoji.onnx");
 
 beforeAll(async () => {
@@ -44,16 +40,6 @@ async function withView(view: string, run: (opened: WatchedPage) => Promise<void
   } finally {
     await opened.page.context().close();
   }
-}
-
-/** The top classes in view, with rounded percentages. */
-function answers(page: Page): Promise<readonly string[]> {
-  return page.locator("prediction-list li:visible").evaluateAll((rows) =>
-    rows.map((row) => {
-      const [label, percent] = [row.querySelector(".label")!.textContent, row.querySelector(".percent")!.textContent];
-      return `${label} ${Math.round(Number.parseFloat(percent!))}`;
-    }),
-  );
 }
 
 /** The answers that Node gives for a file. */
@@ -275,39 +261,11 @@ describe.skipIf(browserMissing)("Look inside", () => {
 });
 
 describe.skipIf(browserMissing)("Teach", () => {
-  const classes = {
-    fruit: ["1f353", "1f34e", "1f350", "1f34c", "1f349", "1f347"],
-    faces: ["1f600", "1f60e", "1f603", "1f609", "1f62d", "1f621"],
-  };
-  const filesOf = (name: keyof typeof classes) => classes[name].map((code) => join(emoji, `${code}.png`));
-
-  async function teach(page: Page): Promise<void> {
-    for (const [index, name] of (["fruit", "faces"] as const).entries()) {
-      const card = page.locator("class-card").nth(index);
-      await card.getByLabel("Name of the class").fill(name);
-      await card.getByLabel("Name of the class").press("Enter");
-      await card.locator("input[type=file]").setInputFiles(filesOf(name));
-      await card.getByText("6 images").waitFor();
-    }
-    await page.getByRole("button", { name: "Train", exact: true }).click();
-    await page.getByText("Done: 100.0 % of the held-out images are right.").waitFor({ timeout: 100_000 });
-  }
-
-  async function saved(page: Page, button: string): Promise<string> {
-    const [download] = await Promise.all([
-      page.waitForEvent("download"),
-      page.getByRole("button", { name: button }).click(),
-    ]);
-    const path = join(folder, download.suggestedFilename());
-    await download.saveAs(path);
-    return path;
-  }
-
   test("learns two classes from files; the command line opens the model; all survives a reload", async () => {
     await withView("teach", async ({ page }) => {
       await teach(page);
-      const path = await saved(page, "Model (.onnx)");
-      const held = [filesOf("fruit")[4]!, filesOf("faces")[4]!];
+      await page.getByLabel("float32").check();
+      const path = await saved(page, "Model (.onnx)", folder);
       const { exitCode, stdout } = await capture(["classify", path, ...held, "--json"]);
       const results = JSON.parse(stdout) as { predictions: { label: string; probability: number }[] }[];
       expect(exitCode).toBe(0);
@@ -337,7 +295,7 @@ describe.skipIf(browserMissing)("Teach", () => {
     let project = "";
     await withView("teach", async ({ page }) => {
       await teach(page);
-      project = await saved(page, "Project (.zip)");
+      project = await saved(page, "Project (.zip)", folder);
     });
     await withView("teach", async ({ page }) => {
       await page.locator("class-card").nth(1).waitFor();

@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import { printableLine } from "../../../src/base/printable.ts";
 import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
-import { type StoredType, storedTypes } from "../../../src/graph/weights.ts";
+import { type StoredType, storedTypeSuffixes, storedTypes } from "../../../src/graph/weights.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
@@ -32,9 +32,6 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions
   readonly json?: boolean;
 }
 
-/** In names of files: the one of float16 is that which transformers.js looks for. */
-const suffixes = { float32: "", float16: "_fp16", int8: "_int8_weights" } as const;
-
 const targetNames = Object.keys(weightsTargets) as TargetName[];
 
 export default function registerConvert(command: Command, io: CliIo): void {
@@ -60,7 +57,7 @@ export default function registerConvert(command: Command, io: CliIo): void {
   addNetworkOptions(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command)))).action(
     async (source: string, out: string, flags: ConvertFlags) => {
       const { extension } = weightsTargets[flags.to ?? "onnx"];
-      const target = await fileAt(out, `model${suffixes[flags.dtype]}${extension}`);
+      const target = await fileAt(out, `model${storedTypeSuffixes[flags.dtype]}${extension}`);
       const to = flags.to ?? targetFor(target);
       assertOverwrite("argument OUT", target, flags.overwrite);
       const { labels: labelFile, architecture, dtype, strict } = flags;

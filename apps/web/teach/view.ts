@@ -9,6 +9,7 @@ import { confusionOf } from "./confusion.ts";
 import { drawCurves } from "./curves.ts";
 import { embedMissing } from "./embedding.ts";
 import type { HeadEpoch } from "./head.ts";
+import { ModelExport, saveFile } from "./model-export.ts";
 import { exportArchive, importArchive } from "./project-files.ts";
 import { store } from "./store.ts";
 import { fineTune, setUnknownBelow, type Taught, teachHead } from "./training.ts";
@@ -47,6 +48,7 @@ export class TeachView extends HTMLElement {
     h("h2", {}, words.result),
     h("p", { class: "muted" }, words.noResult),
   );
+  readonly #modelExport = new ModelExport();
   readonly #exports: HTMLButtonElement[] = [];
   #running: AbortController | undefined;
 
@@ -109,10 +111,10 @@ export class TeachView extends HTMLElement {
   }
 
   #filesCard(): HTMLElement {
-    const save = (name: string, title: string, content: () => Promise<Blob | undefined>) => {
+    const save = (name: string, title: string, content: () => Promise<Blob>) => {
       const button = h(
         "button",
-        { type: "button", disabled: true, onclick: () => void attempt(async () => download(name, await content())) },
+        { type: "button", disabled: true, onclick: () => void attempt(async () => saveFile(name, await content())) },
         title,
       );
       this.#exports.push(button);
@@ -136,10 +138,11 @@ export class TeachView extends HTMLElement {
       { class: "card files-card", ariaLabel: words.files },
       h("h2", {}, words.files),
       h("p", { class: "muted" }, words.filesText),
+      this.#modelExport.choice,
       h(
         "div",
         { class: "row" },
-        save("model.onnx", words.exportModel, async () => (await store.value("model"))?.file),
+        this.#modelExport.button,
         save("images.zip", words.exportImages, async () => exportArchive(await store.classes(), false)),
         save("project.zip", words.exportProject, async () => exportArchive(await store.classes(), true)),
       ),
@@ -158,6 +161,7 @@ export class TeachView extends HTMLElement {
   async #start(): Promise<void> {
     const model = await store.value("model");
     if (model && currentModel.value?.title !== model.title) await useModel(model.title, model.file, model.unknownBelow);
+    this.#modelExport.offer(model?.file);
     await useAnyModel();
     await this.#update();
   }
@@ -212,9 +216,7 @@ export class TeachView extends HTMLElement {
     const model = await store.value("model");
     this.#train.disabled = !isReady || this.#running !== undefined;
     this.#fineTune.disabled = !isReady || model === undefined || this.#running !== undefined;
-    const [exportModel, ...others] = this.#exports;
-    exportModel!.disabled = model === undefined;
-    for (const button of others) button.disabled = counts.every((count) => count === 0);
+    for (const button of this.#exports) button.disabled = counts.every((count) => count === 0);
     if (this.#running) return;
     if (!isReady) this.#status.textContent = words.needs;
     else if (this.#status.textContent === words.needs) this.#status.textContent = words.ready;
@@ -239,6 +241,7 @@ export class TeachView extends HTMLElement {
         ? teachHead(classes, follower)
         : fineTune(classes, this.#running!.signal, follower));
       this.#showResult(taught);
+      this.#modelExport.offer((await store.value("model"))?.file);
     });
     this.#running = undefined;
     this.#stop.hidden = true;
@@ -308,25 +311,19 @@ export class TeachView extends HTMLElement {
     if (!model) return;
     await store.saveValue("model", { title: words.modelTitle, ...model });
     await useModel(words.modelTitle, model.file, model.unknownBelow);
+    this.#modelExport.offer(model.file);
     await this.#update();
   }
 
   async #clear(): Promise<void> {
     await store.clear();
+    this.#modelExport.offer(undefined);
     this.#cards.replaceChildren();
     this.#result.replaceChildren(h("h2", {}, words.result), h("p", { class: "muted" }, words.noResult));
     this.#curves.replaceChildren();
     for (const _ of [1, 2]) await this.#addClass();
     await this.#update();
   }
-}
-
-/** Hands a file to the user. */
-function download(name: string, content: Blob | undefined): void {
-  if (!content) return;
-  const address = URL.createObjectURL(content);
-  h("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
 customElements.define("teach-view", TeachView);
