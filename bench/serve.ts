@@ -17,8 +17,7 @@ import { xception } from "../src/index.ts";
 import { defaultPreprocessing } from "../src/model/model.ts";
 import { encodeModel } from "../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
-import { threadedEngine } from "../src/runtime/node/threaded-engine.ts";
-import { type Classifier, loadClassifier } from "../src/tasks/evaluate/classifier.ts";
+import { loadClassifier } from "../src/tasks/evaluate/classifier.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [folder, ...numbers] = process.argv.slice(2);
@@ -49,10 +48,20 @@ await writeFile(
 
 const classifier = await loadClassifier(file, { platform });
 const settings = serveSettings();
-const server = await createServer({ source: file, platform, settings, version: "bench" });
-await server.load();
-const url = await server.listen({ host: "127.0.0.1", port: 0 });
-const client = createClient(url);
+const serverWith = async (instanceCount: number) => {
+  const server = await createServer({
+    source: file,
+    platform,
+    settings: { ...settings, instanceCount },
+    version: "bench",
+  });
+  await server.load();
+  const url = await server.listen({ host: "127.0.0.1", port: 0 });
+  return { server, url, client: createClient(url) };
+};
+const cores = availableParallelism();
+const one = await serverWith(1);
+const onePerCore = await serverWith(cores);
 const bare = fastify({ bodyLimit: settings.maxBodyBytes });
 bare.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
 bare.post("/classify", ({ body }) => classifier.classify(new Uint8Array(body as Buffer)));
@@ -70,42 +79,31 @@ const engine = await interleave(
   1,
 );
 
-// One session that uses all cores, or one for each core.
-const threaded = { ...platform, engine: threadedEngine(platform.engine) };
-const loadOwn = (threads?: number) => loadClassifier(file, { platform: threaded, session: { threads } });
-const whole = await loadOwn();
-const perCore = await Promise.all(Array.from({ length: availableParallelism() }, () => loadOwn(1)));
-const shared = (sessions: readonly Classifier[]) => async () => {
-  const left = [...prepared];
-  const one = async (session: Classifier) => {
-    for (let image = left.pop(); image; image = left.pop()) await session.probabilities([image]);
-  };
-  await Promise.all(sessions.map(one));
-};
-const sessions = await interleave({ one: shared([whole]), "one per core": shared(perCore) }, rounds, 1);
-await Promise.all([whole, ...perCore].map((each) => each.dispose()));
-
 // The same images through the server and without it.
-const ask = async (clients: number) => {
+const ask = async ({ client }: typeof one) => {
   const left = [...photos];
-  const one = async () => {
+  const answered = async () => {
     for (let photo = left.pop(); photo; photo = left.pop()) await client.classify(photo);
   };
-  await Promise.all(Array.from({ length: clients }, one));
+  await Promise.all(Array.from({ length: 16 }, answered));
 };
 const alone = async () => {
   for await (const result of classifier.classifyAll(photos)) if ("error" in result) throw result.error;
 };
-const throughput = await interleave({ "classifier alone": alone, "server, 16 clients": () => ask(16) }, rounds, 1);
+const throughput = await interleave({ alone, one: () => ask(one), onePerCore: () => ask(onePerCore) }, rounds, 1);
 const [photo] = photos;
 const single = await interleave(
-  { "classifier alone": () => classifier.classify(photo!), "server, 1 client": () => client.classify(photo!) },
+  {
+    alone: () => classifier.classify(photo!),
+    one: () => one.client.classify(photo!),
+    onePerCore: () => onePerCore.client.classify(photo!),
+  },
   4 * rounds,
   2,
 );
 
 /** Images per second that the classifier alone can take. */
-const capacity = photos.length / (median(throughput["classifier alone"]!) / 1000);
+const capacity = photos.length / (median(throughput.alone!) / 1000);
 
 /**
  * Clients that fill the queue, and others that ask once a second and are refused: together ten times as many requests per second
@@ -137,9 +135,18 @@ async function overload(name: string, target: string) {
   };
 }
 
-const loaded = seconds > 0 ? [await overload("xception serve", url), await overload("bare fastify", bareUrl)] : [];
+const loaded =
+  seconds > 0
+    ? [
+        await overload("xception serve", one.url),
+        await overload(`xception serve --instance-count ${cores}`, onePerCore.url),
+        await overload("bare fastify", bareUrl),
+      ]
+    : [];
 const batchOne = median(engine["batch 1"]!);
 const ratio = (times: readonly number[]) => rounded(median(times) / batchOne, 3);
+const throughputOf = (server: "one" | "onePerCore") =>
+  rounded(median(throughput.alone!.map((time, round) => time / throughput[server]![round]!)), 3);
 writeResult("serve", {
   question: "What do batching and HTTP cost or bring, and what does the server do with ten times the load it can take?",
   network: `Xception ${size}×${size}, width ${width}`,
@@ -148,20 +155,20 @@ writeResult("serve", {
     "batch size": batch,
     "time per image ÷ batch 1": ratio(engine[`batch ${batch}`]!),
   })),
-  "throughput, one session for each core ÷ one session": rounded(
-    median(sessions.one!.map((time, round) => time / sessions["one per core"]![round]!)),
-    3,
-  ),
-  "throughput, server ÷ classifier alone": rounded(
-    median(throughput["classifier alone"]!.map((time, round) => time / throughput["server, 16 clients"]![round]!)),
-    3,
-  ),
+  "throughput, server ÷ classifier alone": throughputOf("one"),
   "latency of one client, server − classifier alone, ms": rounded(
-    median(single["server, 1 client"]!.map((time, round) => time - single["classifier alone"]![round]!)),
+    median(single.one!.map((time, round) => time - single.alone![round]!)),
     2,
   ),
+  "with an instance for each core": {
+    "throughput ÷ classifier alone": throughputOf("onePerCore"),
+    "latency of one client ÷ classifier alone": rounded(
+      median(single.onePerCore!.map((time, round) => time / single.alone![round]!)),
+      2,
+    ),
+  },
   overload: loaded,
 });
 console.table(loaded);
-await Promise.all([server.close(), bare.close(), classifier.dispose()]);
+await Promise.all([one.server.close(), onePerCore.server.close(), bare.close(), classifier.dispose()]);
 await rm(place, { recursive: true });

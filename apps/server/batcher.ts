@@ -29,6 +29,7 @@ export interface BatchResult<Result> {
 /** The settings that a batcher heeds. */
 export type BatcherSettings = Pick<
   ServeSettings,
+  | "instanceCount"
   | "maxBatchSize"
   | "preferredBatchSize"
   | "maxQueueDelayMicroseconds"
@@ -63,7 +64,8 @@ export class Batcher<Row, Result> {
   readonly #waiting: Job<Row, Result>[] = [];
   readonly #ready: Job<Row, Result>[] = [];
   #decoding = 0;
-  #isRunning = false;
+  #runs = 0;
+  /** Rows in these runs. */
   #running = 0;
   #timer: NodeJS.Timeout | undefined;
   /** Rows that are decoded or being decoded. */
@@ -74,7 +76,10 @@ export class Batcher<Row, Result> {
   #previousEndMs: number | undefined;
   #whenIdle: (() => void)[] = [];
 
-  /** @param onRun called after each run of the engine. */
+  /**
+   * @param run called for up to `instanceCount` batches at the same time.
+   * @param onRun called after each of them.
+   */
   constructor(
     run: (rows: readonly Row[]) => Promise<readonly Result[]>,
     settings: BatcherSettings,
@@ -146,7 +151,7 @@ export class Batcher<Row, Result> {
 
   /** Resolves when no request is left. */
   async idle(): Promise<void> {
-    if (this.pending > 0 || this.#isRunning) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    if (this.pending > 0 || this.#runs > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** Refuses all requests that are not running. */
@@ -195,13 +200,14 @@ export class Batcher<Row, Result> {
   }
 
   #pump(): void {
-    const { decoders } = this.#settings;
+    const { decoders, instanceCount } = this.#settings;
     // Only as far ahead as the engine needs: what times out in the queue should not have been decoded.
-    while (this.#waiting.length > 0 && this.#decoding < decoders && this.#aheadRows < 2 * this.#mostRows) {
+    const most = 2 * this.#mostRows * instanceCount;
+    while (this.#waiting.length > 0 && this.#decoding < decoders && this.#aheadRows < most) {
       void this.#decode(this.#waiting.shift()!);
     }
-    if (!this.#isRunning && this.#ready.length > 0) this.#startBatch();
-    if (this.pending > 0 || this.#isRunning) return;
+    if (this.#runs < instanceCount && this.#ready.length > 0) this.#startBatch();
+    if (this.pending > 0 || this.#runs > 0) return;
     this.#previousEndMs = undefined;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
@@ -248,8 +254,8 @@ export class Batcher<Row, Result> {
 
   async #runBatch(jobs: readonly Job<Row, Result>[]): Promise<void> {
     const rows = jobs.flatMap((job) => job.rows);
-    this.#isRunning = true;
-    this.#running = rows.length;
+    this.#runs++;
+    this.#running += rows.length;
     this.#aheadRows -= rows.length;
     // The next images are decoded meanwhile.
     this.#pump();
@@ -270,8 +276,8 @@ export class Batcher<Row, Result> {
     } catch (error) {
       for (const job of jobs) job.settle(error as Error);
     }
-    this.#isRunning = false;
-    this.#running = 0;
+    this.#runs--;
+    this.#running -= rows.length;
     this.#previousEndMs = performance.now();
     this.#pump();
   }

@@ -18,6 +18,7 @@ export interface RepositoryOptions {
   readonly name: string;
   readonly settings: Pick<
     ServeSettings,
+    | "instanceCount"
     | "maxBatchSize"
     | "preferredBatchSize"
     | "maxQueueDelayMicroseconds"
@@ -61,13 +62,15 @@ export function modelRepository(model: Model, options: RepositoryOptions): Reado
  * @see Triton's "Model Configuration"
  */
 function tritonConfig({ network, labels, preprocessing }: Model, { name, settings }: RepositoryOptions): string {
-  const { maxBatchSize, preferredBatchSize, maxQueueDelayMicroseconds, maxQueueSize, priorityLevels } = settings;
+  const { maxBatchSize, preferredBatchSize, maxQueueDelayMicroseconds, maxQueueSize, priorityLevels, instanceCount } =
+    settings;
   const [height, width] = resizesInGraph(preprocessing) ? [-1, -1] : imageSizeOf(network);
   const sizes = preferredBatchSize.filter((size) => size <= maxBatchSize);
   return [
     `name: ${JSON.stringify(name)}`,
     'backend: "onnxruntime"',
     `max_batch_size: ${maxBatchSize}`,
+    ...(instanceCount > 1 ? [`instance_group [{ count: ${instanceCount} }]`] : []),
     `input [{ name: "${imageInput}", data_type: TYPE_UINT8, dims: [ ${height}, ${width}, 3 ] }]`,
     `output [{ name: ${JSON.stringify(network.output)}, data_type: TYPE_FP32, dims: [ ${labels.length} ], label_filename: "labels.txt" }]`,
     "dynamic_batching {",

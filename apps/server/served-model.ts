@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { AbortedError } from "../../src/base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
 import { topIndices } from "../../src/learning/ranking.ts";
@@ -39,6 +40,7 @@ export class ServedModel {
   readonly classifier: Classifier;
   /** Sizes of the batches that are formed from several requests. */
   readonly preferredBatchSize: readonly number[];
+  readonly #instances: readonly Classifier[];
   readonly #metrics: ModelMetrics;
   readonly #batcher: Batcher<RgbImage, Float32Array>;
   /** Other work on one image: it runs alone, but with the same limits. */
@@ -49,15 +51,18 @@ export class ServedModel {
 
   private constructor(
     file: ModelFile,
-    classifier: Classifier,
+    instances: readonly [Classifier, ...Classifier[]],
     preferredBatchSize: readonly number[],
     context: ModelContext,
     onLost: (model: ServedModel) => void,
   ) {
     const { settings, metrics } = context;
     const { name: model, version } = file;
+    const [classifier] = instances;
     const { labels: classes, provenance } = classifier;
+    const idle = [...instances];
     this.file = file;
+    this.#instances = instances;
     this.#context = context;
     this.#singles = new Batcher(async ([work]) => [await work!()], { ...settings, maxBatchSize: 1 });
     this.classifier = classifier;
@@ -65,12 +70,15 @@ export class ServedModel {
     this.#metrics = new ModelMetrics(metrics, { model, version }, { classes, provenance });
     this.#batcher = new Batcher(
       async (images) => {
+        const instance = idle.pop()!;
         try {
-          return await classifier.probabilities(images);
+          return await instance.probabilities(images);
         } catch (error) {
           if (!(error instanceof EngineStoppedError)) throw error;
           onLost(this);
           throw engineLost(model, error);
+        } finally {
+          idle.push(instance);
         }
       },
       { ...settings, preferredBatchSize },
@@ -89,18 +97,21 @@ export class ServedModel {
     context: ModelContext,
     onLost: (model: ServedModel) => void,
   ): Promise<ServedModel> {
-    const { options, session, platform } = context;
-    const classifier = await loadClassifier(file.source, { ...options, platform, session });
+    const { maxBatchSize, preferredBatchSize } = context.settings;
+    const classifier = await loadInstance(file, context);
+    const instances: [Classifier, ...Classifier[]] = [classifier];
     try {
+      while (instances.length < context.settings.instanceCount) instances.push(await loadInstance(file, context));
       const { width, height } = classifier.inputSize;
       const image = await classifier.prepare({ width, height, data: new Uint8Array(3 * width * height).fill(127) });
-      for (const probabilities of await classifier.probabilities([image])) assertFiniteProbabilities(probabilities);
-      const { maxBatchSize, preferredBatchSize } = context.settings;
+      for (const instance of instances) {
+        for (const probabilities of await instance.probabilities([image])) assertFiniteProbabilities(probabilities);
+      }
       const sizes =
         preferredBatchSize.length > 0 ? preferredBatchSize : [await fasterSize(classifier, image, maxBatchSize)];
-      return new ServedModel(file, classifier, sizes, context, onLost);
+      return new ServedModel(file, instances, sizes, context, onLost);
     } catch (error) {
-      await classifier.dispose();
+      await Promise.all(instances.map((instance) => instance.dispose()));
       throw error;
     }
   }
@@ -185,7 +196,7 @@ export class ServedModel {
   /** Frees the engine's memory once every accepted request is answered. */
   async retire(): Promise<void> {
     await Promise.all([this.#batcher.idle(), this.#singles.idle()]);
-    await Promise.all([this.classifier.dispose(), this.#disposeTools()]);
+    await Promise.all([...this.#instances.map((instance) => instance.dispose()), this.#disposeTools()]);
   }
 
   /** Frees the extractor and the explainer, which are loaded again when they are needed. */
@@ -195,6 +206,15 @@ export class ServedModel {
     this.#explainer = undefined;
     await Promise.all(tools.map(async (loaded) => (await loaded)?.dispose()));
   }
+}
+
+/** Several instances divide the cores among them. */
+function loadInstance({ source }: ModelFile, { options, session, platform, settings }: ModelContext) {
+  const { instanceCount } = settings;
+  const { threads = availableParallelism() } = session;
+  const share =
+    instanceCount === 1 ? session : { ...session, threads: Math.max(1, Math.floor(threads / instanceCount)) };
+  return loadClassifier(source, { ...options, platform, session: share });
 }
 
 /** Measures whether an image costs less in a batch of the largest size: returns that size, or 1. */

@@ -7,6 +7,11 @@ function serveSetting<T>(kind: Kind<T>, about: string, value: NoInfer<T>, defaul
 
 /** Dynamic batching, with the names of Triton's model configuration. */
 export const batchSettings = {
+  instanceCount: serveSetting(
+    wholeNumber({ from: 1, to: 64 }),
+    "engine sessions of a model, which divide the cores: more throughput, slower single answers",
+    1,
+  ),
   maxBatchSize: serveSetting(wholeNumber({ from: 1, to: 1024 }), "most images in one run of the engine", 8),
   preferredBatchSize: serveSetting(
     listOf(wholeNumber({ from: 1, to: 1024 })),

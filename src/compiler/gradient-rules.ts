@@ -184,6 +184,7 @@ export const gradientRules: GradientRules = {
   reshape: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "reshape", shape: x!.shape }, [dy])],
   expand: ({ build, inputs: [x], dy }) => [() => sumTo(build, dy, x!.shape)],
   slice: notDifferentiable,
+  everyNth: notDifferentiable,
   concatenate: ({ build, config: { axis }, inputs, dy }) => {
     let end = 0;
     return inputs.map((x) => {

@@ -111,6 +111,11 @@ const rules: ShapeRules = {
     if (!isInside) throw mismatch("slice", "it lies outside", [[axis, start, end], x], "a part of one axis");
     return [x!.map((size, each) => (each === axis ? end - start : size))];
   },
+  everyNth: ({ kind, step }, [x]) => {
+    if (x!.length !== 1 || step < 1)
+      throw mismatch(kind, "it is not a row of numbers", [x!, [step]], "one axis, and a step of at least 1");
+    return [[Math.ceil(x![0]! / step)]];
+  },
   concatenate: ({ kind, axis }, [x, ...others]) => {
     const fit = x !== undefined && axis in x && others.every((shape) => isAlike(shape, x, axis));
     if (!fit) throw mismatch(kind, "the inputs do not fit", [x, ...others], `equal sizes but for axis ${axis}`);

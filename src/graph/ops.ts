@@ -89,6 +89,8 @@ export type OpConfig =
   | { readonly kind: "expand"; readonly shape: Shape }
   /** Elements from `start` to `end` (exclusive) along an axis. */
   | { readonly kind: "slice"; readonly axis: number; readonly start: number; readonly end: number }
+  /** x `[N]` → `[⌈N/step⌉]`: its first element, and each `step` elements later. */
+  | { readonly kind: "everyNth"; readonly step: number }
   /** Any number of values, concatenated along an axis. */
   | { readonly kind: "concatenate"; readonly axis: number }
   | { readonly kind: "cast"; readonly to: ElementType }

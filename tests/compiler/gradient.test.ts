@@ -57,6 +57,7 @@ const differentiable: Readonly<Record<OpKind, boolean | "straight through">> = {
   reshape: true,
   expand: true,
   slice: false,
+  everyNth: false,
   concatenate: true,
   cast: false,
   quantizeLinear: false,

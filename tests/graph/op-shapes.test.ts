@@ -46,6 +46,12 @@ describe("inputs that do not fit", () => {
     );
   });
 
+  it("to every nth number", () => {
+    expect(attempt({ kind: "everyNth", step: 2 }, [2, 3])).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: everyNth: it is not a row of numbers; received "2×3, 2"; expected one axis, and a step of at least 1.]`,
+    );
+  });
+
   it("to a rounding", () => {
     expect(attempt({ kind: "quantizeLinear", zeroPoint: 0 }, [2, 3], [3])).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: quantizeLinear: the scale is not one number; received "3"; expected a scalar.]`,

@@ -95,6 +95,10 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
       ),
     ];
   },
+  everyNth: ({ step }, [x]) => {
+    const chosen = x!.data.filter((_, index) => index % step === 0);
+    return [{ shape: [chosen.length], data: chosen }];
+  },
   concatenate: ({ axis }, inputs) => {
     const starts = inputs.map((_, index) => sum(inputs.slice(0, index).map(({ shape }) => shape[axis]!)));
     const size = sum(inputs.map(({ shape }) => shape[axis]!));

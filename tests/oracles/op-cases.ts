@@ -103,6 +103,9 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
           .map((end) => ({ config: { kind: "slice", axis, start, end }, inputs: [shape] })),
       ),
   ),
+  everyNth: fc
+    .tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 7 }))
+    .map(([size, step]) => ({ config: { kind: "everyNth", step }, inputs: [[size]] })),
   concatenate: shapes(1).chain((shape) =>
     fc.tuple(fc.nat(shape.length - 1), fc.array(size(3), { minLength: 1, maxLength: 3 })).map(([axis, sizes]) => ({
       config: { kind: "concatenate", axis },

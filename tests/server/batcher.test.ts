@@ -33,6 +33,19 @@ describe("dynamic batching", () => {
     expect(runs).toEqual([[1], [2, 3, 4], [5, 6, 7]]);
   });
 
+  it("runs as many batches at a time as there are instances", async () => {
+    const { batcher, runs, add, release } = heldBatcher({ maxBatchSize: 1, instanceCount: 2, decoders: 9 });
+    const replies = [[1], [2], [3]].map((rows) => add(rows));
+    while (runs.length < 2) await turn();
+    for (let each = 0; each < 5; each++) await turn();
+    expect([runs, batcher.pending]).toEqual([[[1], [2]], 1]);
+    const idle = batcher.idle();
+    for (let run = 0; run < 3; run++) await release();
+    await idle;
+    expect((await Promise.all(replies)).map(({ results }) => results)).toEqual([[2], [4], [6]]);
+    expect(runs).toEqual([[1], [2], [3]]);
+  });
+
   it("waits for a preferred size, and no longer than the delay", async () => {
     const { runs, add, release } = heldBatcher({
       maxBatchSize: 8,

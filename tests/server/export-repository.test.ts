@@ -27,6 +27,7 @@ it.each([
 ])("writes a repository for %s, whose manifests fit their schemas", async (target, kinds) => {
   const out = join(folder, target);
   const flags = ["--max-batch-size", "16", "--preferred-batch-size", "4,8,32", "--max-queue-delay-microseconds", "100"];
+  flags.push("--instance-count", "2");
   const { exitCode, stderr } = await capture(["export-repository", model, out, "--for", target, ...flags]);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   const ajv = new Ajv2020({ strict: false });
@@ -43,6 +44,7 @@ it.each([
   expect(await readFile(join(inside, "config.pbtxt"), "utf8")).toBe(`name: "small-model"
 backend: "onnxruntime"
 max_batch_size: 16
+instance_group [{ count: 2 }]
 input [{ name: "images", data_type: TYPE_UINT8, dims: [ 71, 80, 3 ] }]
 output [{ name: "predictions", data_type: TYPE_FP32, dims: [ 3 ], label_filename: "labels.txt" }]
 dynamic_batching {

@@ -1,4 +1,6 @@
+import type { Worker } from "node:worker_threads";
 import { expect, it } from "vitest";
+import { noisePng } from "./noise-png.ts";
 import { type Serving, serving, testServer, validating } from "./serving.ts";
 
 const own = serving();
@@ -46,6 +48,30 @@ it("is live from the start, ready when the model is warm, and answers what it ac
   expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(3);
   expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
   await closing;
+});
+
+it("divides requests and cores among the instances of a model", async () => {
+  const threads: Worker[] = [];
+  const collect = (thread: Worker) => threads.push(thread);
+  process.on("worker", collect);
+  const server = await testServer({ source: own.model, settings: { instanceCount: 2, maxBatchSize: 1 } });
+  await server.load();
+  process.off("worker", collect);
+  expect(threads.length).toBe(2);
+  const ask = await validating(server);
+  const images = await Promise.all([1, 2, 3, 4, 5, 6].map((seed) => noisePng(seed)));
+  const replies = await Promise.all(
+    images.map((image) => ask({ method: "POST", url: "/classify", payload: Buffer.from(image) })),
+  );
+  for (const [place, reply] of replies.entries()) {
+    const expected = await own.classifier.classify(images[place]!);
+    const { predictions } = reply.json() as { predictions: { label: string; probability: number }[] };
+    expect(predictions.map(({ label }) => label)).toEqual(expected.map(({ label }) => label));
+    for (const [rank, { probability }] of predictions.entries()) {
+      expect(probability).toBeCloseTo(expected[rank]!.probability, 6);
+    }
+  }
+  await server.close();
 });
 
 async function pending(ask: Serving["ask"]): Promise<number> {

@@ -128,6 +128,10 @@ export const emitRules: EmitRules = {
   expand: ({ emit, config, x, y }) => emit.node("Expand", [x[0]!, emit.integers(config.shape)], y),
   slice: ({ emit, config: { axis, start, end }, x, y }) =>
     emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
+  everyNth: ({ emit, config: { step }, inputs, x, y }) => {
+    const bounds = [0, inputs[0]!.shape[0]!, 0, step].map((each) => emit.integers([each]));
+    emit.node("Slice", [x[0]!, ...bounds], y);
+  },
   concatenate: ({ emit, config, x, y }) => emit.node("Concat", x, y, { axis: { i: config.axis } }),
   cast: ({ emit, config, x, y }) => emit.node("Cast", x, y, castTo(config.to)),
   quantizeLinear: ({ emit, config, x, y }) => emit.node("QuantizeLinear", [...x, emit.byte(config.zeroPoint)], y),

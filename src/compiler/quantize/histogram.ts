@@ -1,9 +1,6 @@
 /** Bins of a histogram, half of them for negative numbers. */
 const binCount = 4096;
 
-/** Most numbers of one tensor that are counted; evenly spaced ones. The limits are those of all. */
-const mostCounted = 2 ** 16;
-
 /** Distribution of the numbers of an activation over many images, in a memory that does not grow with them. */
 export class Histogram {
   /** Limits of all numbers; 0 without any. */
@@ -26,20 +23,21 @@ export class Histogram {
     return (bin + 0.5 - binCount / 2) * this.binWidth;
   }
 
-  /** Adds finite numbers. */
-  add(values: Float32Array): void {
+  /**
+   * Adds finite numbers.
+   * @param extremes with the least and the largest number of all that `values` were drawn from.
+   */
+  add(values: Float32Array, extremes: Float32Array = values): void {
     let [low, high] = [this.low, this.high];
-    for (let index = 0; index < values.length; index++) {
-      const value = values[index]!;
+    for (let index = 0; index < extremes.length; index++) {
+      const value = extremes[index]!;
       if (value < low) low = value;
       if (value > high) high = value;
     }
     [this.low, this.high] = [low, high];
     this.#reach(Math.max(-low, high));
-    // An odd step does not always meet the same columns of an image.
-    const step = Math.ceil(values.length / mostCounted) | 1;
     const perUnit = this.range === 0 ? 0 : binCount / (2 * this.range);
-    for (let index = 0; index < values.length; index += step) {
+    for (let index = 0; index < values.length; index++) {
       const value = values[index]!;
       if (value === 0) this.zeros++;
       else this.counts[Math.min(Math.floor(value * perUnit) + binCount / 2, binCount - 1)]!++;
