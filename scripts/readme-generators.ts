@@ -12,6 +12,7 @@ export const documents = [
   "README.md",
   "ARCHITECTURE.md",
   "docs/README.md",
+  "docs/browser.md",
   "docs/data.md",
   "bench/README.md",
   "docs/recipes.md",
