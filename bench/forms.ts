@@ -1,8 +1,8 @@
 /**
  * Which form of a network is fastest: the engine's channel blocks or the plain layout, batches as a whole or in parts that fit into the
- * cache, one thread or two? Xception by width, image size and batch, interleaved. `npx tsx bench/forms.ts [rounds]`
+ * cache, one thread or two? Xception by width, image size and batch, interleaved.
+ * `npx tsx bench/forms.ts training|fine-tuning|inference [rounds]`; fine-tuning trains block 14 and the classifier.
  */
-import { availableParallelism } from "node:os";
 import type { Platform, Session, Tensors } from "../src/base/platform.ts";
 import { compile } from "../src/compiler/compile.ts";
 import { syntheticImages } from "../src/graph/synthetic.ts";
@@ -15,7 +15,8 @@ import { initialState } from "../src/train/step/training-state.ts";
 import { plainPlatform } from "../tests/tasks/plain-platform.ts";
 import { interleave, median, type Row, rounded, writeResult } from "./measurement.ts";
 
-const [rounds = 5] = process.argv.slice(2).map(Number);
+const [part = "training", roundsText = "3"] = process.argv.slice(2);
+const rounds = Number(roundsText);
 const sizes = [72, 150, 299];
 const widths = [0.25, 0.5, 1];
 /** Pixels times width of a batch, above which a case is left out: it would take minutes. */
@@ -64,55 +65,39 @@ async function compare(
   );
 }
 
-const training: Row[] = [];
-for (const [trains, trainable] of [
-  ["everything", undefined],
-  ["block 14 and the classifier", block14],
-] as const) {
-  for (const width of widths) {
-    for (const size of sizes) {
-      for (const batch of [1, 8, 32]) {
-        if (size * size * width * batch > largest) continue;
-        const options = {
-          "blocks in parts": { platform: nodePlatform, wholeBatches: false },
-          "blocks, whole batches": { platform: nodePlatform, wholeBatches: true },
-          "plain layout": { platform: plainPlatform, wholeBatches: true },
-        };
-        const sessions = await Promise.all(
-          Object.entries(options).map(
-            async ([name, each]) => [name, await stepOf(width, size, batch, trainable, each)] as const,
-          ),
-        );
-        training.push({ trains, width, size, batch, ...(await compare(Object.fromEntries(sessions), batch)) });
-        console.error(JSON.stringify(training.at(-1)));
-      }
-    }
-  }
-}
-
-const inference: Row[] = [];
+const rows: Row[] = [];
 for (const width of widths) {
   for (const size of sizes) {
-    const network = networkOf(width, size);
-    const model = compile(network, initializeWeights(network), { form: "inference" });
     for (const batch of [1, 8, 32]) {
       if (size * size * width * batch > largest) continue;
-      const options = {
-        blocks: {},
-        "plain layout": { optimize: false },
-        ...(availableParallelism() > 1 && { "one thread": { threads: 1 } }),
-      };
-      const feeds = { images: syntheticImages(batch, [size, size, 3], 3000) };
-      const sessions = await Promise.all(
-        Object.entries(options).map(async ([name, each]) => {
-          return [name, { session: await nodePlatform.engine.createSession(model, each), feeds }] as const;
-        }),
-      );
-      inference.push({ width, size, batch, ...(await compare(Object.fromEntries(sessions), batch)) });
-      console.error(JSON.stringify(inference.at(-1)));
+      const sessions = await (part === "inference" ? inference(width, size, batch) : steps(width, size, batch));
+      rows.push({ width, size, batch, ...(await compare(Object.fromEntries(sessions), batch)) });
+      console.error(JSON.stringify(rows.at(-1)));
     }
   }
 }
+writeResult(`forms-${part}`, { question: `Which form of ${part} is fastest?`, rows });
 
-writeResult("forms-training", { question: "Which form of a training step is fastest?", rows: training });
-writeResult("forms-inference", { question: "Which form of inference is fastest?", rows: inference });
+function steps(width: number, size: number, batch: number) {
+  const options = {
+    "blocks in parts": { platform: nodePlatform, wholeBatches: false },
+    "blocks, whole batches": { platform: nodePlatform, wholeBatches: true },
+    "plain layout": { platform: plainPlatform, wholeBatches: true },
+  };
+  const trainable = part === "fine-tuning" ? block14 : undefined;
+  const loaded = Object.entries(options).map(
+    async ([name, each]) => [name, await stepOf(width, size, batch, trainable, each)] as const,
+  );
+  return Promise.all(loaded);
+}
+
+function inference(width: number, size: number, batch: number) {
+  const network = networkOf(width, size);
+  const model = compile(network, initializeWeights(network), { form: "inference" });
+  const feeds = { images: syntheticImages(batch, [size, size, 3], 3000) };
+  const options = { blocks: {}, "plain layout": { optimize: false }, "one thread": { threads: 1 } };
+  const loaded = Object.entries(options).map(async ([name, each]) => {
+    return [name, { session: await nodePlatform.engine.createSession(model, each), feeds }] as const;
+  });
+  return Promise.all(loaded);
+}

@@ -1,6 +1,6 @@
 import { AbortedError } from "../../src/base/errors.ts";
 import { RefusedError } from "./exchange.ts";
-import type { ServeSettings } from "./settings.ts";
+import type { BatchSettings, ServeSettings } from "./settings.ts";
 
 /** Work of one request: rows to be decoded and then run with those of other requests. */
 export interface BatchRequest<Row> {
@@ -27,17 +27,7 @@ export interface BatchResult<Result> {
 }
 
 /** The settings that a batcher heeds. */
-export type BatcherSettings = Pick<
-  ServeSettings,
-  | "instanceCount"
-  | "maxBatchSize"
-  | "preferredBatchSize"
-  | "maxQueueDelayMicroseconds"
-  | "maxQueueSize"
-  | "defaultTimeoutMicroseconds"
-  | "priorityLevels"
-  | "decoders"
->;
+export type BatcherSettings = BatchSettings & Pick<ServeSettings, "decoders">;
 
 interface Job<Row, Result> extends BatchRequest<Row> {
   readonly rank: number;

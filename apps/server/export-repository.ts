@@ -4,7 +4,7 @@ import { imageInput } from "../../src/compiler/lower.ts";
 import { imageSizeOf } from "../../src/graph/network.ts";
 import { type Model, resizesInGraph } from "../../src/model/model.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
-import type { ServeSettings } from "./settings.ts";
+import type { BatchSettings } from "./settings.ts";
 
 /** Servers that a repository can be written for. */
 export const repositoryTargets = ["triton", "kserve"] as const;
@@ -16,16 +16,7 @@ export interface RepositoryOptions {
   readonly target: RepositoryTarget;
   /** Letters, digits and hyphens: it is also the name of Kubernetes objects. */
   readonly name: string;
-  readonly settings: Pick<
-    ServeSettings,
-    | "instanceCount"
-    | "maxBatchSize"
-    | "preferredBatchSize"
-    | "maxQueueDelayMicroseconds"
-    | "maxQueueSize"
-    | "defaultTimeoutMicroseconds"
-    | "priorityLevels"
-  >;
+  readonly settings: BatchSettings;
 }
 
 const tritonImage = "nvcr.io/nvidia/tritonserver:26.08-py3";

@@ -67,6 +67,9 @@ const allSettings = { ...batchSettings, ...limitSettings, ...repositorySettings 
 /** How models are served: batching and limits. */
 export type ServeSettings = { readonly [Name in keyof typeof allSettings]: ValueOf<(typeof allSettings)[Name]> };
 
+/** How requests become batches. */
+export type BatchSettings = Pick<ServeSettings, keyof typeof batchSettings>;
+
 /** Settings with their defaults where none is given. */
 export function serveSettings(given: Partial<ServeSettings> = {}): ServeSettings {
   const defaults = Object.fromEntries(Object.entries(allSettings).map(([name, each]) => [name, each.default]));

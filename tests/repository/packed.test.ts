@@ -1,5 +1,14 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -110,6 +119,24 @@ describe("the packed package", () => {
     const script = join(packages, "onnxruntime-node", "script", "install.js");
     const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" };
     expect(execFileSync(process.execPath, [script], { env, encoding: "utf8" })).toBe("");
+  });
+
+  it.runIf(process.platform === "linux" && process.arch === "x64")("runs without what install.md removes", () => {
+    for (const name of ["onnxruntime-node", "onnxruntime-web"]) {
+      rmSync(join(packages, name));
+      execFileSync("cp", ["-r", join(root, "node_modules", name), packages]);
+    }
+    // Of the copies' own dependencies, which are found beside the originals.
+    symlinkSync(join(root, "node_modules", "onnxruntime-common"), join(packages, "onnxruntime-common"), "junction");
+    const removals = readFileSync(join(root, "docs", "install.md"), "utf8").match(/^rm (-r )?node_modules\/\S+$/gm)!;
+    expect(removals.length).toBe(2);
+    for (const removal of removals) execFileSync("bash", ["-c", removal], { cwd: folder });
+    const program = join(packages, "xception-ts", packageJson.bin["xception-ts"]);
+    const network = ["--image-size", "71", "--width", "0.05", "--middle-flow-repeats", "0"];
+    run(process.execPath, program, "train", "photos", "-o", "small", ...network, "--epochs", "1", "--batch-size", "2");
+    const onDevice = (device: string) =>
+      run(process.execPath, program, "classify", "small/model.onnx", "photos/dark/0.png", "--device", device);
+    expect(onDevice("wasm")).toBe(onDevice("cpu"));
   });
 });
 

@@ -4,14 +4,14 @@ import { type Command, Option } from "commander";
 import { loadModel } from "../../../src/model/load-model.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { modelRepository, type RepositoryTarget, repositoryTargets } from "../../server/export-repository.ts";
-import { batchSettings, type ServeSettings, serveSettings } from "../../server/settings.ts";
+import { type BatchSettings, batchSettings, serveSettings } from "../../server/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addHelp } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
 import { addSettingOptions, givenSettings } from "../setting-options.ts";
 
-interface ExportFlags extends Partial<Pick<ServeSettings, keyof typeof batchSettings>>, Omit<ClassifierFlags, "top"> {
+interface ExportFlags extends Partial<BatchSettings>, Omit<ClassifierFlags, "top"> {
   readonly for: RepositoryTarget;
   readonly name?: string;
   readonly overwrite?: boolean;
