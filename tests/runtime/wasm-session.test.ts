@@ -3,6 +3,7 @@ import { compileGraph } from "../../src/compiler/compile.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { OpConfig } from "../../src/graph/ops.ts";
 import { decodeProgram, encodeProgram, isProgram } from "../../src/graph/program.ts";
+import { storedTypes } from "../../src/graph/weights.ts";
 import { createSession, probeModel } from "../../src/runtime/node/engine.ts";
 import { createProgramSession } from "../../src/runtime/wasm/session.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
@@ -47,6 +48,22 @@ describe("a program", () => {
     expect(() => compileGraph(build.finish(), new Map(), { form: "inference", storedAs: "int8" })).toThrow(
       'form "inference": its kernels cannot be stored as int8; expected float32 or float16.',
     );
+  });
+
+  it.each(storedTypes)("runs at any place of a buffer, its weights as %s", async (storedAs) => {
+    const build = new OpGraphBuilder();
+    const product = { kind: "matMul", transposeA: false, transposeB: false } as const;
+    build.output("y", build.op(product, [build.input("images", [1, 2]), build.parameter("w", [2, 3])], "y"));
+    const weights = new Map([["w", floatTensor([2, 3], Float32Array.of(1, 2, 4, 1, -2, 4))]]);
+    const bytes = compileGraph(build.finish(), weights, { form: "program", name: "small", storedAs });
+    for (const place of [0, 1, 2, 4]) {
+      const moved = new Uint8Array(place + bytes.length);
+      moved.set(bytes, place);
+      const session = await createProgramSession(moved.subarray(place));
+      const { y } = await session.run({ images: floatTensor([1, 2], Float32Array.of(3, 5)) });
+      for (const [index, value] of [8, -4, 32].entries()) expect(y!.data[index]).toBeCloseTo(value, 5);
+      await session.dispose();
+    }
   });
 
   it("that is damaged, truncated or of another version is refused", () => {

@@ -6,22 +6,18 @@ const panelWidth = 8;
 
 /** Writes a program's weights into its memory as float32. */
 export function expandWeights({ weights }: Program, data: Uint8Array, memory: ArrayBuffer): void {
+  const { buffer, byteOffset } = data.byteOffset % 4 === 0 ? data : data.slice();
   for (const { address, count, type, start, panel } of weights) {
     const floats = new Float32Array(memory, address, count);
-    if (type === "float32") floats.set(new Float32Array(copied(data, start, 4 * count)));
-    else if (type === "float16") floats.set(fromHalf(new Uint16Array(copied(data, start, 2 * count))));
+    if (type === "float32") floats.set(new Float32Array(buffer, byteOffset + start, count));
+    else if (type === "float16") floats.set(fromHalf(new Uint16Array(buffer, byteOffset + start, count)));
     else {
-      const scales = new Float32Array(copied(data, start, 32 * (count / panel!)));
-      const rounded = new Int8Array(data.buffer, data.byteOffset + start + scales.byteLength, count);
+      const scales = new Float32Array(buffer, byteOffset + start, 8 * (count / panel!));
+      const rounded = new Int8Array(buffer, byteOffset + start + scales.byteLength, count);
       for (let index = 0; index < count; index++) {
         const column = Math.floor(index / panel!) * panelWidth + (index % panelWidth);
         floats[index] = rounded[index]! * scales[column]!;
       }
     }
   }
-}
-
-/** A part of the data, aligned. */
-function copied(data: Uint8Array, start: number, length: number): ArrayBuffer {
-  return data.slice(start, start + length).buffer as ArrayBuffer;
 }
