@@ -93,6 +93,8 @@ const trainingSchema = z.strictObject({
   classes: size,
   /** The optimizer and its numbers, e.g. `SGD lr 0.01 momentum 0.9`; after a comma or a parenthesis, remarks. */
   optimizer: z.string(),
+  /** Activation in place of every ReLU. */
+  activation: z.literal("elu").optional(),
   losses: z.array(z.number()).min(1).max(100),
   /** By position among the network's weights: Euclidean norm and first values after the last step. */
   weights_after: z
@@ -101,6 +103,7 @@ const trainingSchema = z.strictObject({
   /** By name: Euclidean norms of the weight after the last step, and of its change. */
   norm_and_change_after: z.record(z.string(), z.tuple([z.number(), z.number()])).optional(),
   /** Versions and precision of the tool that computed the values. */
+  torch: z.string().optional(),
   keras: z.string().optional(),
   floatx: z.string().optional(),
 });

@@ -3,7 +3,7 @@ import type { Platform } from "../../base/platform.ts";
 import { oneHot } from "../../data/labels.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import type { WeightRole } from "../../graph/layer-weights.ts";
-import { inputShapeOf, networkWeights } from "../../graph/network.ts";
+import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import { syntheticImages, syntheticWeights } from "../../graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../learning/losses.ts";
 import { createOptimizer, optimizerNames } from "../../learning/optimizers.ts";
@@ -65,7 +65,7 @@ export async function verifyTraining(
   platform: Platform,
 ): Promise<TrainingVerification> {
   const where = goldenName(file);
-  const network = buildNetwork(golden.architecture);
+  const network = withActivation(buildNetwork(golden.architecture), golden.activation);
   const inputShape = inputShapeOf(network) as readonly [number, number, number];
   checkShape(golden, network.layers.at(-1)!.outputShape, inputShape, where);
   const { optimizer, learningRate } = optimizerOf(golden.optimizer, where);
@@ -110,6 +110,18 @@ export async function verifyTraining(
   }
   const passed = differences.every((each) => each.passed);
   return { network: network.name, inputShape, steps: golden.losses.length, differences, passed };
+}
+
+/** The network with another activation in place of every ReLU. */
+function withActivation(network: Network, activation: TrainingGolden["activation"]): Network {
+  if (activation === undefined) return network;
+  const layers = network.layers.map((layer) => {
+    const { config } = layer;
+    return config.type === "Activation" && config.activation === "relu"
+      ? { ...layer, config: { ...config, activation } }
+      : layer;
+  });
+  return { ...network, layers };
 }
 
 function checkShape(golden: TrainingGolden, output: readonly number[], input: readonly number[], where: string): void {
