@@ -1,4 +1,5 @@
-"""Writes torch-gradients.json with PyTorch in float64: loss and gradients of a small network with PyTorch's padding."""
+"""Writes torch-gradients.json with PyTorch in float64: loss and gradients of a small network with PyTorch's padding, and, in inference
+mode, the maps of four methods of explanation, by autograd and the formulas of their papers."""
 
 import json
 import math
@@ -47,5 +48,25 @@ logits = network(images.permute(0, 3, 1, 2))
 loss = nn.functional.cross_entropy(logits, torch.tensor([0, 2]))
 loss.backward()
 gradients = {name: tensor.grad.flatten().tolist() for name, tensor in network.named_parameters()}
-content = {"loss": loss.item(), "logits": logits.tolist(), "gradients": gradients}
+
+
+def maps(label):
+    """Of the activations after the first ReLU, for one image of random bytes."""
+    network.eval()
+    for module in (network[1], network[4]):
+        module.reset_running_stats()
+    pixels = torch.tensor(mulberry32(2000, 20 * 14 * 3), dtype=torch.float64).mul(256).floor().div(127.5).sub(1)
+    a = network[:3](pixels.reshape(1, 20, 14, 3).permute(0, 3, 1, 2)).detach().requires_grad_()
+    (g,) = torch.autograd.grad(network[3:](a)[0, label], a)
+    alpha = torch.nan_to_num(g**2 / (2 * g**2 + a.sum((2, 3), keepdim=True) * g**3))
+    weighted = {
+        "grad-cam": g.mean((2, 3), keepdim=True) * a,
+        "hires-cam": g * a,
+        "grad-cam++": (alpha * g.relu()).sum((2, 3), keepdim=True) * a,
+        "layer-cam": g.relu() * a,
+    }
+    return {method: values.sum(1).relu()[0].detach().tolist() for method, values in weighted.items()}
+
+
+content = {"loss": loss.item(), "logits": logits.tolist(), "gradients": gradients, "maps": maps(2)}
 (pathlib.Path(__file__).parent / "torch-gradients.json").write_text(json.dumps(content) + "\n")

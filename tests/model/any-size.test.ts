@@ -72,7 +72,8 @@ describe.each(preparations)("a model that prepares images %s", (_, preprocessing
       const shape = [1, image.height, image.width, 3];
       const answer = await session.run({ [imageInput]: { type: "uint8", shape, data: image.data } });
       const scores = answer[model.network.output]!.data as Float32Array;
-      for (const { index: label, probability } of answered) expect(scores[label]).toBe(probability);
+      // On AVX-512, but not on AVX2, open sizes change the last digit here, too.
+      for (const { index: label, probability } of answered) expect(scores[label]).toBeCloseTo(probability, 6);
     }
     await Promise.all([preparation.dispose(), classifier.dispose(), session.dispose()]);
   });

@@ -1,11 +1,15 @@
 import { expect, test } from "vitest";
 import { oneHot } from "../../src/data/labels.ts";
 import * as layers from "../../src/graph/builder.ts";
+import type { WeightSpec } from "../../src/graph/layer-weights.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
+import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { fromTorchLayout, torchShape } from "../../src/graph/torch-layout.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { Explainer } from "../../src/tasks/explain/explainer.ts";
+import { loadProbe } from "../../src/tasks/explain/probe.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
@@ -19,7 +23,7 @@ function torchNetwork() {
   let x = layers.input([20, 14, 3]);
   x = layers.conv2d(x, { ...around, filters: 4, useBias: false, name: "0" });
   x = layers.batchNormalization(x, { epsilon: 1e-5, name: "1" });
-  x = layers.relu(x);
+  x = layers.relu(x, { name: "2" });
   x = layers.depthwiseConv2d(x, { ...around, name: "3" });
   x = layers.batchNormalization(x, { epsilon: 1e-5, name: "4" });
   x = layers.maxPooling2d(x, around);
@@ -43,29 +47,30 @@ const torchNames = [
   "10.bias",
 ];
 
+const net = torchNetwork();
+const trainable = networkWeights(net).filter((spec) => spec.trainable);
+
+/** As tests/golden/torch-gradients.py draws them. */
+function torchWeights() {
+  const drawn = (spec: WeightSpec) => {
+    const index = trainable.indexOf(spec);
+    if (index < 0) return floatTensor(spec.shape).data.fill(spec.role === "movingMean" ? 0 : 1);
+    const random = mulberry32(index + 1);
+    const shape = torchShape(spec);
+    const scale = shape.length > 1 ? Math.sqrt(6 / sizeOf(shape.slice(1))) : 0.1;
+    const data = Float32Array.from({ length: sizeOf(shape) }, () => {
+      return (2 * random() - 1) * scale + (spec.role === "gamma" ? 1 : 0);
+    });
+    return fromTorchLayout(spec, floatTensor(shape, data)).data;
+  };
+  return new Map(networkWeights(net).map((spec) => [spec.name, floatTensor(spec.shape, drawn(spec))]));
+}
+
 test("loss and gradients with PyTorch's padding are PyTorch's", async () => {
-  const net = torchNetwork();
-  const trainable = networkWeights(net).filter((spec) => spec.trainable);
   expect(trainable).toHaveLength(torchNames.length);
-  const weights = new Map(
-    networkWeights(net).map((spec) => {
-      const index = trainable.indexOf(spec);
-      if (index < 0) return [spec.name, floatTensor(spec.shape).data.fill(spec.role === "movingMean" ? 0 : 1)] as const;
-      const random = mulberry32(index + 1);
-      const shape = torchShape(spec);
-      const scale = shape.length > 1 ? Math.sqrt(6 / sizeOf(shape.slice(1))) : 0.1;
-      const data = Float32Array.from({ length: sizeOf(shape) }, () => {
-        return (2 * random() - 1) * scale + (spec.role === "gamma" ? 1 : 0);
-      });
-      return [spec.name, fromTorchLayout(spec, floatTensor(shape, data)).data] as const;
-    }),
-  );
-  const shaped = new Map(
-    networkWeights(net).map((spec) => [spec.name, floatTensor(spec.shape, weights.get(spec.name)!)]),
-  );
   const random = mulberry32(1000);
   const pixels = Float32Array.from({ length: 2 * 20 * 14 * 3 }, () => 2 * random() - 1);
-  const step = await TrainingStep.create(net, shaped, {
+  const step = await TrainingStep.create(net, torchWeights(), {
     platform: nodePlatform,
     batchSize: 2,
     loss: softmaxCrossEntropy,
@@ -92,3 +97,19 @@ test("loss and gradients with PyTorch's padding are PyTorch's", async () => {
     expect(difference, spec.name).toBeLessThan(5e-6);
   }
 });
+
+test.each(Object.keys(golden.maps) as (keyof typeof golden.maps)[])(
+  "%s is that of PyTorch's autograd",
+  async (method) => {
+    const random = mulberry32(2000);
+    const data = Uint8Array.from({ length: 20 * 14 * 3 }, () => Math.floor(256 * random()));
+    const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [0, 0, 0] } as const;
+    const model = { network: net, weights: torchWeights(), labels: ["a", "b", "c"], preprocessing };
+    await using explainer = new Explainer(await loadProbe(model, nodePlatform));
+    const { map } = await explainer.explain({ width: 14, height: 20, data }, { method, layer: "2", label: "c" });
+    expect(map.shape).toEqual([10, 7]);
+    const expected = golden.maps[method].flat();
+    const difference = Math.max(...expected.map((value, at) => Math.abs(value - map.data[at]!)));
+    expect(difference / Math.max(...expected)).toBeLessThan(1e-4);
+  },
+);
