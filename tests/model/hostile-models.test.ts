@@ -47,8 +47,8 @@ async function rejection(work: Promise<unknown>): Promise<XceptionError> {
   return error;
 }
 
-/** Processes of isolated sessions that this one has started and that still run. */
-function allChildren(): string[] {
+/** Processes that this one has started and that still run. */
+function children(): string[] {
   if (process.platform !== "linux") return [];
   return readdirSync("/proc").filter((pid) => {
     const status = /^\d+$/.test(pid) && existsSync(`/proc/${pid}/stat`) && readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -61,10 +61,6 @@ function allChildren(): string[] {
     );
   });
 }
-
-/** Other test files in this process may have left sessions open. */
-const earlier = new Set(allChildren());
-const children = () => allChildren().filter((pid) => !earlier.has(pid));
 
 describe("graphs of other tools", () => {
   it("run in a process of their own, which ends with the session", async () => {

@@ -59,22 +59,22 @@ export async function scoreExplanations(
   images: readonly NamedImage[],
   { platform, session, methods, boxes, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
 ): Promise<ExplanationScores> {
+  const game = boxes && new PointingGame(boxes, images, model, platform);
   // Two copies of the network: one outputs the layers to explain, the other only probabilities. A graph has one session.
   const explaining = await loadProbe(model, platform, session);
   const explainer = new Explainer(explaining);
   const probe = hasLayers(model) ? await loadProbe(model, platform, session) : explaining;
   const { signal } = options;
-  for (const method of methods) explainer.assertValid({ ...options, method });
   const skipped = new Map<string, string>();
   const cascade = hasLayers(model) ? [classifierOf(model.network), ...shares(model.network)] : [];
   const total =
     (methods.length + 2) * images.length + methods.length * cascade.length * Math.min(randomizedImages, images.length);
   let done = 0;
   const advance = () => onProgress?.({ done: ++done, total });
-  const game = boxes && new PointingGame(boxes, images, model, platform);
   const scores: ExplanationScore[] = [];
   const found = new Map<ExplanationMethod, ExplainedFile[]>();
   try {
+    for (const method of methods) explainer.assertValid({ ...options, method });
     for (const method of methods) {
       const tested: Faithfulness[] = [];
       const explanations: ExplainedFile[] = [];
