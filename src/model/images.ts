@@ -1,13 +1,34 @@
 import { FormatError } from "../base/errors.ts";
-import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../base/platform.ts";
+import type { DecodeOptions, ImageSource, Platform, RgbImage, Session, SizedDecodeOptions } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { imageSizeOf } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
-import type { ImageResize } from "../graph/preprocessing.ts";
+import { type ImageResize, scaledSize } from "../graph/preprocessing.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
+import { type Model, resizesInGraph } from "./model.ts";
+
+/** Decode options for training, and for models whose graph does not resize. */
+export function sizedDecodeOptionsOf({
+  network,
+  preprocessing: { fit, background },
+}: Pick<Model, "network" | "preprocessing">): SizedDecodeOptions {
+  const [height, width] = imageSizeOf(network);
+  return { width, height, fit, background };
+}
+
+/**
+ * Decode options of a model: the network's size, or full size if its graph does the rest. Formats that decode faster at
+ * reduced size may come smaller, but at least twice as large as the graph's target.
+ */
+export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
+  if (!resizesInGraph(preprocessing)) return sizedDecodeOptionsOf({ network, preprocessing });
+  const { background, cropRatio = 1 } = preprocessing;
+  const [height, width] = imageSizeOf(network);
+  const [scaledHeight, scaledWidth] = scaledSize([height, width], cropRatio);
+  return { atLeast: { width: 2 * scaledWidth, height: 2 * scaledHeight }, background };
+}
 
 /** Stacks images of one size into a network's input, `[N, height, width, 3]`. */
 export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {

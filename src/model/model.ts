@@ -1,8 +1,7 @@
-import type { DecodeOptions, SizedDecodeOptions } from "../base/platform.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import type { Weights } from "../graph/initialize.ts";
-import { imageSizeOf, type Network } from "../graph/network.ts";
-import { type ImageResize, kerasPreprocessing, type Preprocessing, scaledSize } from "../graph/preprocessing.ts";
+import type { Network } from "../graph/network.ts";
+import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../graph/preprocessing.ts";
 import type { Architecture } from "../models/registry.ts";
 
 /** Preprocessing of images: composited over the background, resized, and scaled. */
@@ -25,27 +24,6 @@ export const defaultPreprocessing: ImagePreprocessing = {
 /** Returns whether the model's graph resizes images. */
 export function resizesInGraph(preprocessing: ImagePreprocessing): preprocessing is ImagePreprocessing & ImageResize {
   return preprocessing.interpolation !== undefined;
-}
-
-/** Decode options for training, and for models whose graph does not resize. */
-export function sizedDecodeOptionsOf({
-  network,
-  preprocessing: { fit, background },
-}: Pick<Model, "network" | "preprocessing">): SizedDecodeOptions {
-  const [height, width] = imageSizeOf(network);
-  return { width, height, fit, background };
-}
-
-/**
- * Decode options of a model: the network's size, or full size if its graph does the rest. Formats that decode faster at
- * reduced size may come smaller, but at least twice as large as the graph's target.
- */
-export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
-  if (!resizesInGraph(preprocessing)) return sizedDecodeOptionsOf({ network, preprocessing });
-  const { background, cropRatio = 1 } = preprocessing;
-  const [height, width] = imageSizeOf(network);
-  const [scaledHeight, scaledWidth] = scaledSize([height, width], cropRatio);
-  return { atLeast: { width: 2 * scaledWidth, height: 2 * scaledHeight }, background };
 }
 
 /** Any JSON value. */

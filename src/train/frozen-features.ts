@@ -8,7 +8,7 @@ import { BatchSource } from "../data/batches.ts";
 import type { ImageDataset, Sample } from "../data/dataset.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
 import type { Network } from "../graph/network.ts";
-import { sizedDecodeOptionsOf } from "../model/model.ts";
+import { sizedDecodeOptionsOf } from "../model/images.ts";
 import { loadPredictor } from "../model/predictor.ts";
 import { featureNetwork } from "../tasks/features/feature-extractor.ts";
 import { sizeOf } from "../tensor/shape.ts";

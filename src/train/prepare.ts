@@ -13,8 +13,8 @@ import { checkWeights } from "../graph/weights.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
 import { type Optimizer, optimizerDefaults } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedules.ts";
-import { ImagePreparation } from "../model/images.ts";
-import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
+import { ImagePreparation, sizedDecodeOptionsOf } from "../model/images.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import {
   openStartingFile,
   type StartingFile,
