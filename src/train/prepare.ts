@@ -164,6 +164,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const learningRate = settings.learningRate * (settings.scaleLearningRate === "linear" ? size : 1);
   const classWeights = settings.classWeights === null ? undefined : classWeightsOf(settings.classWeights, dataset);
   const validation = request.validation && relabel(request.validation, dataset.classes, "the training set");
+  const test = request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true });
   const preparation = new ImagePreparation(started, platform);
   const views = settings.cachedViews ?? undefined;
   const presentation: Presentation = { augmentation, views, mixing, labelSmoothing, sampling, classWeights };
@@ -171,11 +172,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
 
-  const quantizationAware = weightRounding(
-    settings,
-    request,
-    started.weights !== undefined || started.start !== undefined,
-  );
+  const isTrained = started.weights !== undefined || started.start !== undefined;
+  const quantizationAware = weightRounding(settings, request, isTrained);
   const tuning = fineTuning(
     network,
     { ...settings, ...(quantizationAware && { batchNorm: "inference" as const }) },
@@ -241,7 +239,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
       batches: new BatchSource(validation, preparation.prepare, { ...shared, batchSize: validationBatchSize }),
     },
     calibrated: settings.temperature,
-    test: request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true }),
+    test,
   };
 }
 

@@ -3,7 +3,7 @@ import { assertAllowed } from "../base/kinds.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { fromEngineLayout } from "../graph/weights.ts";
-import { evaluate } from "../tasks/evaluate/evaluate.ts";
+import { evaluateMatched } from "../tasks/evaluate/evaluate.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
 import { RunningEpoch } from "./epoch.ts";
 import { hasOpenHead, trainHead } from "./head-phase.ts";
@@ -81,7 +81,8 @@ async function withTest(
   if (test === undefined || result.aborted || communicator.rank !== 0) return result;
   const { platform, session } = step;
   try {
-    return { ...result, test: await evaluate(result, test, { platform, session, mapWeights, signal, onProgress }) };
+    const options = { platform, session, mapWeights, signal, onProgress };
+    return { ...result, test: await evaluateMatched(result, test, options) };
   } catch (error) {
     if (error instanceof AbortedError && signal?.aborted) return { ...result, aborted: true };
     throw error;

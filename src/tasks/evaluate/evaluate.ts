@@ -66,14 +66,27 @@ export async function evaluate(
   dataset: ImageDataset,
   options: EvaluateOptions,
 ): Promise<EvaluationResult> {
-  const { platform, batchSize = 16, session, top, signal } = options;
-  for (const k of top ?? []) {
+  for (const k of options.top ?? []) {
     assertOption("evaluate option top", k, {
       ...wholeNumber({ from: 1, to: model.labels.length }),
       expected: `whole numbers from 1 to ${model.labels.length}, the number of classes`,
     });
   }
   const matched = relabel(dataset, model.labels, "the model", { isPartial: true });
+  const absent = model.labels.filter((label) => !dataset.classes.includes(label));
+  return { ...(await evaluateMatched(model, matched, options)), absent };
+}
+
+/**
+ * As {@link evaluate}, on a data set with the model's labels as its classes.
+ * @throws as {@link evaluate}.
+ */
+export async function evaluateMatched(
+  model: EvaluatedModel,
+  dataset: ImageDataset,
+  options: EvaluateOptions,
+): Promise<EvaluationResult> {
+  const { platform, batchSize = 16, session, signal } = options;
   const skipped: SkippedFile[] = [];
   const hasWeights = "weights" in model;
   const predictor = hasWeights
@@ -82,22 +95,21 @@ export async function evaluate(
   // Loaded even if no image can be read, so that it is given back.
   await predictor.load();
   async function* answers(): AsyncGenerator<Answers, void, void> {
-    const images = matched.samples.map(({ image }) => image);
+    const images = dataset.samples.map(({ image }) => image);
     for await (const { indices, outputs, errors } of predictor.predictBatches(images, { batchSize, signal })) {
       for (const { index, error } of errors) {
-        skipped.push({ file: matched.samples[index]!.name, reason: error.message });
+        skipped.push({ file: dataset.samples[index]!.name, reason: error.message });
       }
       if (indices.length > 0) yield { probabilities: outputs[model.network.output] as FloatTensor, indices };
     }
   }
   try {
-    const tested = await scoreAnswers(answers(), matched, {
+    const tested = await scoreAnswers(answers(), dataset, {
       ...options,
       temperature: hasWeights && isSoftmax(model.network),
     });
     if (tested.predictions.length === 0) throw notEnoughImages(skipped, 0, 1);
-    const absent = model.labels.filter((label) => !dataset.classes.includes(label));
-    return { ...tested, evaluation: tested.evaluation(), skipped, absent };
+    return { ...tested, evaluation: tested.evaluation(), skipped };
   } finally {
     await predictor.dispose();
   }
