@@ -125,11 +125,12 @@ export function startingWeightsIn(
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
   const about = { preprocessing: file.metadata?.preprocessing, origin };
   const available = (of: Network) => weightsFor(of, file, { where, allowMissing: "*" });
-  const upTo = (place: string): StartingWeights => {
+  const upTo = (place: string, loaded?: LoadedWeights): StartingWeights => {
     const shorter = topOn(network, place);
-    const own = file.describedNetwork && selectWeights(shorter, available(shorter));
+    const initial = initializeWeights(shorter);
+    const own = file.describedNetwork && selectWeights(shorter, available(shorter), initial);
     // Order and numbering of layers only make sense for the whole network, unless the file is of the truncated one.
-    const part = selectWeights(shorter, available(network));
+    const part = selectWeights(shorter, loaded ?? available(network), initial);
     const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
     assertNothingMissing(shorter, best, where);
     return fitted({ ...best, network: shorter, headOn: partsOf(shorter).top[0]!.inbound[0]!, ...about });
@@ -140,9 +141,10 @@ export function startingWeightsIn(
     return fitted({ ...weightsFor(network, file, options), network, headOn: undefined, ...about });
   } catch (error) {
     if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
-    const reached = lastReached(network, available(network));
+    const loaded = available(network);
+    const reached = lastReached(network, loaded);
     if (reached === undefined) throw error;
-    return upTo(reached);
+    return upTo(reached, loaded);
   }
 }
 
@@ -181,13 +183,12 @@ function reorderLast({ shape, data }: FloatTensor, order: readonly number[]): Fl
   );
 }
 
-/** Selects the weights of a truncated network from those of the whole one, or of itself. */
-function selectWeights(shorter: Network, loaded: LoadedWeights): LoadedWeights {
+/** Selects the weights of a truncated network from those of the whole one, or of itself; others are the initial ones. */
+function selectWeights(shorter: Network, loaded: LoadedWeights, initial: Weights): LoadedWeights {
   const specs = networkWeights(shorter);
   const names = new Set(specs.map(({ name }) => name));
   const found = foundIn(loaded);
   const fits = ({ name, shape }: WeightSpec) => found.has(name) && sameShape(found.get(name)!.shape, shape);
-  const initial = initializeWeights(shorter);
   const wrongShape = loaded.report.wrongShape.filter((entry) => names.has(nameIn(entry)));
   const wrong = new Set(wrongShape.map(nameIn));
   return {

@@ -309,14 +309,15 @@ async function withStart(
   const whole = "family" in described ? buildNetwork(described) : described;
   const options = { allowMissing: allowMissing ?? undefined, headOn: headOn ?? undefined, classes: dataset.classes };
   const loaded = opened && startingWeightsIn(whole, opened, options);
-  const network = loaded?.network ?? (resumed?.headOn ? topOn(whole, resumed.headOn) : whole);
+  const start = resumed ?? (loaded && startingPointOf(loaded, name));
+  const network = loaded?.network ?? (start?.headOn ? topOn(whole, start.headOn) : whole);
   return {
     ...completed,
     architecture: network === whole && "family" in described ? described : architectureOf(network),
     network,
     weights: loaded?.weights ?? ownWeights,
     preprocessing: request.preprocessing ?? loaded?.preprocessing ?? defaultPreprocessing,
-    start: resumed ?? (loaded && startingPointOf(loaded, name)),
+    start,
     loaded,
   };
 }
