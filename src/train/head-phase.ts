@@ -6,20 +6,51 @@ import { weightOf } from "../data/sample-weights.ts";
 import { epochOrder } from "../data/sampling.ts";
 import type { Weights } from "../graph/initialize.ts";
 import { networkWeights } from "../graph/network.ts";
+import { fromEngineLayout } from "../graph/weights.ts";
 import { cosineDecay } from "../learning/schedules.ts";
 import { partAfter } from "../models/layer-list.ts";
 import { topIndex } from "../models/parts.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import { floatTensor } from "../tensor/tensor.ts";
-import { countRight, EpochTally, nextTurn } from "./epoch.ts";
+import type { TrainingIdentity } from "./checkpoint.ts";
+import { countRight, EpochTally, nextTurn, RunningEpoch } from "./epoch.ts";
 import { type Features, frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
 import { throwBrokenStep } from "./step/training-diagnosis.ts";
+import { initialState, weightEntry } from "./step/training-state.ts";
 import { TrainingStep } from "./step/training-step.ts";
 
 const largestBatch = 32;
 const usualRate = 0.001;
+
+/** Trains the head first, if planned. A checkpoint saved before is enough to repeat this phase exactly. */
+export async function afterHead(
+  plan: TrainingPlan,
+  identity: TrainingIdentity,
+  { head: hooks, resume, checkpoints, signal }: TrainingHooks,
+): Promise<TrainingPlan> {
+  const { network, batches, batchSize, head } = plan;
+  const specs = networkWeights(network);
+  const weights = resume
+    ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
+    : plan.weights;
+  const started = { ...plan, weights };
+  if (head === undefined || !hasOpenHead(plan)) return started;
+  if (checkpoints && !resume) {
+    await checkpoints.save({
+      identity,
+      phase: "head",
+      isOver: false,
+      epoch: new RunningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
+      state: initialState(specs.map(weightEntry), weights),
+      history: [],
+      skipped: [],
+      validationSkipped: [],
+    });
+  }
+  return { ...started, weights: await trainHead(started, head, { ...hooks, signal }) };
+}
 
 /**
  * Trains only the layers after the last global pooling. The result depends on the plan alone, whether the features are
@@ -110,7 +141,7 @@ function weightsOf(members: ImageDataset["samples"], { presentation }: TrainingP
 }
 
 /** Returns true if any weight of the head trains. */
-export function hasOpenHead({ network, step }: TrainingPlan): boolean {
+function hasOpenHead({ network, step }: TrainingPlan): boolean {
   const top = topIndex(network) ?? network.layers.length;
   const specs = networkWeights({ ...network, layers: network.layers.slice(top) });
   return specs.some((spec) => spec.trainable && (step.trainable?.(spec) ?? true));

@@ -1,18 +1,14 @@
 import { AbortedError } from "../base/errors.ts";
 import { assertAllowed } from "../base/kinds.ts";
 import type { ImageDataset } from "../data/dataset.ts";
-import { type Network, networkWeights } from "../graph/network.ts";
-import { fromEngineLayout } from "../graph/weights.ts";
+import type { Network } from "../graph/network.ts";
 import { evaluateMatched } from "../tasks/evaluate/evaluate.ts";
-import type { TrainingIdentity } from "./checkpoint.ts";
-import { RunningEpoch } from "./epoch.ts";
-import { hasOpenHead, trainHead } from "./head-phase.ts";
+import { afterHead } from "./head-phase.ts";
 import { prepareTraining, type TrainingPlan } from "./prepare.ts";
 import { withActivationLimits } from "./quantization-aware.ts";
 import { tensorsOfFirstRank } from "./ranks/ranks.ts";
 import type { TrainingHooks, TrainingRequest, TrainingResult } from "./request.ts";
 import { TrainingRun } from "./run.ts";
-import { initialState, weightEntry } from "./step/training-state.ts";
 import { TrainingStep } from "./step/training-step.ts";
 import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./training-identity.ts";
 
@@ -87,34 +83,6 @@ async function withTest(
     if (error instanceof AbortedError && signal?.aborted) return { ...result, aborted: true };
     throw error;
   }
-}
-
-/** Trains the head first, if planned. A checkpoint saved before is enough to repeat this phase exactly. */
-async function afterHead(
-  plan: TrainingPlan,
-  identity: TrainingIdentity,
-  { head: hooks, resume, checkpoints, signal }: TrainingHooks,
-): Promise<TrainingPlan> {
-  const { network, batches, batchSize, head } = plan;
-  const specs = networkWeights(network);
-  const weights = resume
-    ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
-    : plan.weights;
-  const started = { ...plan, weights };
-  if (head === undefined || !hasOpenHead(plan)) return started;
-  if (checkpoints && !resume) {
-    await checkpoints.save({
-      identity,
-      phase: "head",
-      isOver: false,
-      epoch: new RunningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
-      state: initialState(specs.map(weightEntry), weights),
-      history: [],
-      skipped: [],
-      validationSkipped: [],
-    });
-  }
-  return { ...started, weights: await trainHead(started, head, { ...hooks, signal }) };
 }
 
 /** The hooks of ranks other than 0. */
