@@ -218,8 +218,8 @@ function pairwise(value: (a: number, b: number) => number) {
 
 /** Where an operand of this shape is read when the result is written at `index`. */
 function stretched(index: readonly number[], shape: Shape): number[] {
-  const aligned = index.slice(index.length - shape.length);
-  return aligned.map((position, axis) => (shape[axis] === 1 ? 0 : position));
+  const first = index.length - shape.length;
+  return shape.map((size, axis) => (size === 1 ? 0 : index[first + axis]!));
 }
 
 /** Each row along the last axis on its own. */

@@ -12,7 +12,9 @@ export function zeros(shape: Shape): NdArray {
 
 /** The array whose element at each index is `valueAt(index)`. */
 export function fill(shape: Shape, valueAt: (index: readonly number[]) => number): NdArray {
-  return { shape, data: Float64Array.from(indicesOf(shape), valueAt) };
+  const array = zeros(shape);
+  for (const [offset, index] of indicesOf(shape).entries()) array.data[offset] = valueAt(index);
+  return array;
 }
 
 /** Every index of an array of this shape, the last axis fastest; a scalar has the one index `[]`. */
@@ -26,7 +28,9 @@ export function indicesOf(shape: Shape): number[][] {
 
 /** Position in `data` of the element at `index`. */
 export function offsetOf(shape: Shape, index: readonly number[]): number {
-  return index.reduce((offset, position, axis) => offset * shape[axis]! + position, 0);
+  let offset = 0;
+  for (let axis = 0; axis < index.length; axis++) offset = offset * shape[axis]! + index[axis]!;
+  return offset;
 }
 
 export function at(array: NdArray, index: readonly number[]): number {

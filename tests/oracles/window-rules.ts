@@ -103,7 +103,7 @@ function forEachProduct(
   window: Window & { readonly groups: number },
   visit: (inX: number, inW: number, inY: number) => void,
 ): void {
-  const [batch, , height, width] = xShape as ImageLike;
+  const [batch, channels, height, width] = xShape as ImageLike;
   const [filters, channelsOfGroup, kernelHeight, kernelWidth] = wShape as ImageLike;
   const filtersOfGroup = filters / window.groups;
   const yShape = convShape(xShape, wShape, window);
@@ -116,13 +116,14 @@ function forEachProduct(
         for (const [column, left] of columns.entries()) {
           const inY = offsetOf(yShape, [image, filter, row, column]);
           for (let channel = 0; channel < channelsOfGroup; channel++) {
+            const planeOfX = image * channels + firstChannel + channel;
+            const firstInW = offsetOf(wShape, [filter, channel, 0, 0]);
             for (let kernelRow = 0; kernelRow < kernelHeight; kernelRow++) {
               for (let kernelColumn = 0; kernelColumn < kernelWidth; kernelColumn++) {
-                const [y, x] = [top + kernelRow, left + kernelColumn];
+                const y = top + kernelRow;
+                const x = left + kernelColumn;
                 if (y < 0 || y >= height || x < 0 || x >= width) continue;
-                const inX = offsetOf(xShape, [image, firstChannel + channel, y, x]);
-                const inW = offsetOf(wShape, [filter, channel, kernelRow, kernelColumn]);
-                visit(inX, inW, inY);
+                visit((planeOfX * height + y) * width + x, firstInW + kernelRow * kernelWidth + kernelColumn, inY);
               }
             }
           }
