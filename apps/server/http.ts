@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
+import { promisify } from "node:util";
+import { gunzip, inflate } from "node:zlib";
 import helmet, { type FastifyHelmetOptions } from "@fastify/helmet";
 import multipart from "@fastify/multipart";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
-import { AbortedError } from "../../src/base/errors.ts";
+import { AbortedError, FormatError } from "../../src/base/errors.ts";
 import { guardAccess, type KeyCheck } from "./access.ts";
 import { errorReply, RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
@@ -101,7 +103,7 @@ export async function createHttp({
         let answer: ServerReply = { status: 500, body: "" };
         const work = async () => {
           try {
-            answer = await handle(await readRequest(request, client.signal));
+            answer = await handle(await readRequest(request, client.signal, maxBodyBytes));
           } catch (error) {
             answer = fail(request, error);
           }
@@ -135,21 +137,24 @@ const pageHeaders: FastifyHelmetOptions = {
 
 const gone = "the client closed the connection";
 
-async function readRequest(request: FastifyRequest, signal: AbortSignal): Promise<ServerRequest> {
+async function readRequest(request: FastifyRequest, signal: AbortSignal, maxBytes: number): Promise<ServerRequest> {
   const { params, query } = request;
   const headers = request.headers as ServerRequest["headers"];
-  const encoding = headers["content-encoding"];
-  if (encoding !== undefined && encoding !== "identity") {
+  const encoding = headers["content-encoding"] ?? "identity";
+  const isForm = request.isMultipart();
+  const decompress = isForm ? undefined : decompressors.get(encoding);
+  if (encoding !== "identity" && !decompress) {
     throw new RefusedError(415, {
       where: "header Content-Encoding",
       what: "it is not supported",
       received: encoding.slice(0, 40),
-      expected: "a body that is not compressed",
+      expected: isForm ? "a form that is not compressed" : [...decompressors.keys()].join(" or "),
     });
   }
   const about = { params: params as ServerRequest["params"], query: flat(query as object), signal };
-  if (!request.isMultipart()) {
-    return { ...about, headers, body: request.body instanceof Uint8Array ? request.body : new Uint8Array() };
+  if (!isForm) {
+    const body = request.body instanceof Uint8Array ? request.body : new Uint8Array();
+    return { ...about, headers, body: decompress ? await decompressed(body, decompress, maxBytes) : body };
   }
   try {
     const file = await request.file();
@@ -160,6 +165,27 @@ async function readRequest(request: FastifyRequest, signal: AbortSignal): Promis
     throw new RefusedError(400, { where: "request", what: `the form is damaged (${(error as Error).message})` });
   }
   throw new RefusedError(400, { where: "request", what: "the form has no file", expected: "one file, an image" });
+}
+
+type Decompress = (body: Uint8Array, options: { readonly maxOutputLength: number }) => Promise<Uint8Array>;
+
+/** Compressions of bodies by their name in HTTP; `deflate` is zlib's format there. */
+const decompressors: ReadonlyMap<string, Decompress> = new Map([
+  ["gzip", promisify(gunzip)],
+  ["deflate", promisify(inflate)],
+]);
+
+/** A small body must not become a huge one: the limit is that of bodies that are not compressed. */
+async function decompressed(body: Uint8Array, decompress: Decompress, maxBytes: number): Promise<Uint8Array> {
+  try {
+    return await decompress(body, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") {
+      const what = "the decompressed body is too large";
+      throw new RefusedError(413, { where: "request", what, expected: `at most ${maxBytes} bytes` });
+    }
+    throw new FormatError({ where: "request", what: `the compressed body is damaged (${(error as Error).message})` });
+  }
 }
 
 /** Of several values of a name the last one. */
@@ -186,11 +212,11 @@ function fail(request: FastifyRequest, error: unknown): ServerReply {
   return answer;
 }
 
-function unknownPath({ method }: FastifyRequest): RefusedError {
+function unknownPath({ method, url }: FastifyRequest): RefusedError {
   return new RefusedError(404, {
     where: "request",
     what: "there is no such endpoint",
-    received: method,
+    received: `${method} ${url.split("?")[0]!.slice(0, 100)}`,
     expected: "one of those in /openapi.json",
   });
 }

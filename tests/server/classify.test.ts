@@ -1,3 +1,4 @@
+import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { noisePng } from "./noise-png.ts";
 import { serving, testServer, validating } from "./serving.ts";
@@ -74,17 +75,45 @@ describe("POST /classify", () => {
     expect([reply.status, reply.json()]).toEqual([status, { error }]);
   });
 
-  it("refuses compressed bodies, and bodies above the limit", async () => {
-    const gzip = await post("", "x", { "content-encoding": "gzip" } as never);
-    expect([gzip.status, gzip.json().error]).toEqual([
+  it("takes bodies compressed by gzip and deflate, and refuses others and damaged ones", async () => {
+    const expected = (await post()).json();
+    const image = { "content-type": "image/png" };
+    for (const [encoding, compress] of [["gzip", gzipSync] as const, ["deflate", deflateSync] as const]) {
+      const headers = { ...image, "content-encoding": encoding };
+      expect((await post("", compress(own.png), headers)).json()).toEqual(expected);
+      const damaged = await post("", "x", headers);
+      expect([damaged.status, damaged.json().error]).toEqual([
+        400,
+        expect.stringMatching(/^request: the compressed body is damaged \((unexpected end of file|.* header.*)\)\.$/),
+      ]);
+    }
+    const brotli = await post("", "x", { ...image, "content-encoding": "br" } as never);
+    expect([brotli.status, brotli.json().error]).toEqual([
       415,
-      'header Content-Encoding: it is not supported; received "gzip"; expected a body that is not compressed.',
+      'header Content-Encoding: it is not supported; received "br"; expected gzip or deflate.',
     ]);
+    const form = { "content-type": "multipart/form-data; boundary=b", "content-encoding": "gzip" };
+    expect((await post("", "x", form)).json().error).toBe(
+      'header Content-Encoding: it is not supported; received "gzip"; expected a form that is not compressed.',
+    );
+  });
+
+  it("refuses bodies above the limit, compressed or not", async () => {
     const server = await testServer({ source: own.model, settings: { maxBodyBytes: 1024, maxPixels: 5000 } });
     await server.load();
     const ask = await validating(server);
     const large = await ask({ method: "POST", url: "/classify", payload: Buffer.alloc(1025) });
     expect(large.status).toBe(413);
+    const bomb = await ask({
+      method: "POST",
+      url: "/classify",
+      headers: { "content-encoding": "gzip" },
+      payload: gzipSync(Buffer.alloc(1025)),
+    });
+    expect([bomb.status, bomb.json().error]).toEqual([
+      413,
+      "request: the decompressed body is too large; expected at most 1024 bytes.",
+    ]);
     const { status, json } = await ask({ method: "POST", url: "/classify", payload: await tooManyPixels() });
     expect([status, json().error]).toEqual([
       400,
@@ -102,7 +131,10 @@ async function tooManyPixels(): Promise<Buffer> {
 }
 
 it("a path that does not exist, and a method that is not allowed", async () => {
-  const { status, json } = await own.ask({ url: "/nothing" });
-  expect([status, json().error]).toEqual([404, expect.stringContaining("there is no such endpoint")]);
+  const { status, json } = await own.ask({ url: "/nothing?key=secret" });
+  expect([status, json().error]).toEqual([
+    404,
+    'request: there is no such endpoint; received "GET /nothing"; expected one of those in /openapi.json.',
+  ]);
   expect((await own.ask({ url: "/classify" })).status).toBe(404);
 });
