@@ -5,7 +5,7 @@ import type { InferParameters } from "../../src/client/protocol.ts";
 import type { KeyCheck } from "./access.ts";
 import { errorReply, RefusedError, statusOf } from "./exchange.ts";
 import { grpcMessages } from "./grpc-messages.ts";
-import { type GivenInput, infer, modelMetadata } from "./infer.ts";
+import { assertNoSharedMemory, type GivenInput, infer, modelMetadata } from "./infer.ts";
 import { type Service, serverMetadata } from "./routes.ts";
 import { byteStringTensor, elementsFromBytes, elementsFromJson } from "./tensors.ts";
 
@@ -32,6 +32,7 @@ interface GrpcTensor {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
+  readonly parameters: Readonly<Record<string, Parameter>>;
   readonly contents: Readonly<Record<string, readonly unknown[]>> | null;
 }
 
@@ -167,6 +168,7 @@ const contentsOf: Readonly<Record<string, string>> = {
 };
 
 function inputsOf({ inputs, raw_input_contents: raw }: GrpcInferRequest): readonly GivenInput[] {
+  for (const { name, parameters } of inputs) assertNoSharedMemory(`input "${name}"`, parametersOf(parameters));
   if (raw.length > 0 && raw.length !== inputs.length) {
     throw new FormatError({
       where: "raw_input_contents",

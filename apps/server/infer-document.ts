@@ -2,9 +2,9 @@ import * as z from "zod";
 import { checkDocument } from "../../src/base/document.ts";
 import { FormatError } from "../../src/base/errors.ts";
 import { parseJson } from "../../src/base/json.ts";
-import type { InferOutput, InferResponse } from "../../src/client/protocol.ts";
+import type { InferOutput, InferParameters, InferResponse } from "../../src/client/protocol.ts";
 import type { ServerReply, ServerRequest } from "./exchange.ts";
-import { type GivenInput, type Inference, type InferredOutput, infer } from "./infer.ts";
+import { assertNoSharedMemory, type GivenInput, type Inference, type InferredOutput, infer } from "./infer.ts";
 import type { ServedModel } from "./served-model.ts";
 import { byteStringTensor, elementsFromBytes, elementsFromJson } from "./tensors.ts";
 
@@ -84,6 +84,7 @@ function givenInputs({ inputs }: InferDocument, binary: Uint8Array): readonly Gi
   const given = inputs.map(({ name, datatype, shape, parameters, data }): GivenInput => {
     const size = parameters?.binary_data_size;
     const where = `input "${name}"`;
+    assertNoSharedMemory(where, parameters as InferParameters | undefined);
     if ((size === undefined) === (data === undefined)) {
       const what = size === undefined ? "it has no data" : "it has both data and binary_data_size";
       throw new FormatError({ where, what, expected: "either data or the parameter binary_data_size" });

@@ -1,7 +1,7 @@
 import { FormatError } from "../../src/base/errors.ts";
 import { wholeNumber } from "../../src/base/kinds.ts";
 import type { ImageSource } from "../../src/base/platform.ts";
-import type { InferParameters, ModelMetadataResponse } from "../../src/client/protocol.ts";
+import type { InferParameters, ModelConfig, ModelMetadataResponse } from "../../src/client/protocol.ts";
 import { imageInput } from "../../src/compiler/lower.ts";
 import type { ServedModel } from "./served-model.ts";
 import { type Elements, type InputType, inputTypes } from "./tensors.ts";
@@ -48,6 +48,42 @@ export function modelMetadata({ file: { name, version }, classifier }: ServedMod
 }
 
 /**
+ * Describes a model in the form of Triton's model configuration.
+ * @see Triton's `model_config.proto`
+ */
+export function modelConfig({ file: { name }, classifier, settings }: ServedModel): ModelConfig {
+  const { priorityLevels } = settings;
+  return {
+    name,
+    platform: "onnxruntime_onnx",
+    backend: "onnxruntime",
+    max_batch_size: settings.maxBatchSize,
+    input: [{ name: imageInput, data_type: "TYPE_UINT8", format: "FORMAT_NHWC", dims: [-1, -1, 3] }],
+    output: [{ name: classifier.output, data_type: "TYPE_FP32", dims: [classifier.labels.length] }],
+    instance_group: [{ count: settings.instanceCount }],
+    dynamic_batching: {
+      preferred_batch_size: settings.preferredBatchSize,
+      max_queue_delay_microseconds: settings.maxQueueDelayMicroseconds,
+      priority_levels: priorityLevels,
+      default_priority_level: priorityLevels,
+      default_queue_policy: {
+        timeout_action: "REJECT",
+        default_timeout_microseconds: settings.defaultTimeoutMicroseconds,
+        allow_timeout_override: true,
+        max_queue_size: settings.maxQueueSize,
+      },
+    },
+  };
+}
+
+/** @throws {FormatError} the data of an input or output are to be in shared memory. */
+export function assertNoSharedMemory(where: string, parameters: InferParameters | undefined): void {
+  if (parameters?.shared_memory_region === undefined) return;
+  const expected = "data in the request and in the reply";
+  throw new FormatError({ where, what: "shared memory is not supported", expected });
+}
+
+/**
  * Runs an inference: `images`, as pixels `[N, H, W, 3]` of any size or encoded, `[N]` → probabilities `[N, classes]`.
  * @throws {FormatError} an input or output is not the model's, or an image is damaged.
  * @throws as {@link ServedModel.run}.
@@ -79,14 +115,15 @@ export async function infer(model: ServedModel, { inputs, outputs, parameters, s
 
 function wantedOutputs({ classifier }: ServedModel, outputs: readonly WantedOutput[] | undefined) {
   const own = classifier.output;
-  const chosen = outputs === undefined || outputs.length === 0 ? [{ name: own }] : outputs;
-  for (const [index, { name }] of chosen.entries()) {
+  const chosen: readonly WantedOutput[] = outputs === undefined || outputs.length === 0 ? [{ name: own }] : outputs;
+  for (const [index, { name, parameters }] of chosen.entries()) {
+    assertNoSharedMemory(`output "${name}"`, parameters);
     const isTwice = index > 0 && name === own;
     if (name === own && !isTwice) continue;
     const what = isTwice ? "it is requested twice" : "the model has no such output";
     throw new FormatError({ where: `output "${name}"`, what, expected: `"${own}", once` });
   }
-  return chosen.map((output: WantedOutput) => ({ output, classes: countIn(output.parameters, "classification") }));
+  return chosen.map((output) => ({ output, classes: countIn(output.parameters, "classification") }));
 }
 
 function imagesIn({ file }: ServedModel, inputs: readonly GivenInput[]): readonly ImageSource[] {

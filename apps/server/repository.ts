@@ -49,7 +49,7 @@ export class Repository {
     this.#context = context;
     this.#log = log;
     context.metrics.collect(() => {
-      for (const { served } of this.#entries.values()) served?.collect();
+      for (const model of this.served) model.collect();
     });
   }
 
@@ -57,6 +57,11 @@ export class Repository {
   get isReady(): boolean {
     const entries = [...this.#entries.values()].filter(({ isUnloaded }) => !isUnloaded);
     return this.#isLoaded && !this.#isClosing && entries.every(({ served }) => served !== undefined);
+  }
+
+  /** The loaded models. */
+  get served(): readonly ServedModel[] {
+    return [...this.#entries.values()].flatMap(({ served }) => served ?? []);
   }
 
   /**
@@ -150,7 +155,7 @@ export class Repository {
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#poll);
-    const served = [...this.#entries.values()].flatMap((entry) => entry.served ?? []);
+    const { served } = this;
     const timer = setTimeout(() => {
       for (const model of served) model.refuseAll();
     }, graceMs);

@@ -1,9 +1,10 @@
+import { FormatError } from "../../src/base/errors.ts";
 import { parseJson } from "../../src/base/json.ts";
 import type { ImageCodec } from "../../src/base/platform.ts";
 import type { ModelReadyStatus, ServerMetadata, ServerReadyStatus } from "../../src/client/protocol.ts";
 import { classify, classifyQuery, requestedImage } from "./classify.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
-import { modelMetadata } from "./infer.ts";
+import { modelConfig, modelMetadata } from "./infer.ts";
 import { answerInfer } from "./infer-document.ts";
 import { embedImage, embedQuery, explainImage, explainQuery } from "./insight.ts";
 import type { Metrics } from "./metrics.ts";
@@ -25,14 +26,18 @@ export interface Service {
   readonly remote: RemoteImages;
 }
 
+const extensions = [
+  "binary_tensor_data",
+  "classification",
+  "model_configuration",
+  "schedule_policy",
+  "statistics",
+] as const;
+
 /** The answer of `GET /v2`. */
 export function serverMetadata({ version, modelControl }: Service): ServerMetadata {
   const control = modelControl ? ["model_repository"] : [];
-  return {
-    name: "xception-ts",
-    version,
-    extensions: ["binary_tensor_data", "classification", "schedule_policy", ...control],
-  };
+  return { name: "xception-ts", version, extensions: [...extensions, ...control] };
 }
 
 const images = [
@@ -118,6 +123,13 @@ function protocolRoutes(service: Service): readonly Route[] {
       isOpen: true,
       handle: () => readiness({ ready: repository.isReady }),
     },
+    {
+      method: "GET",
+      path: "/v2/models/stats",
+      summary: "Counts and durations of all loaded models",
+      answer: ["ModelStatisticsResponse"],
+      handle: () => ({ body: { model_stats: repository.served.map((model) => model.statistics()) } }),
+    },
     ...["/v2/models/:name", "/v2/models/:name/versions/:version"].flatMap((path): readonly Route[] => [
       {
         method: "GET",
@@ -133,6 +145,20 @@ function protocolRoutes(service: Service): readonly Route[] {
         answer: ["ModelReadyStatus"],
         alsoWith: [503],
         handle: (request) => modelReadiness(request, modelOf),
+      },
+      {
+        method: "GET",
+        path: `${path}/config`,
+        summary: "Configuration of a model: its batching",
+        answer: ["ModelConfig"],
+        handle: (request) => ({ body: modelConfig(modelOf(request)) }),
+      },
+      {
+        method: "GET",
+        path: `${path}/stats`,
+        summary: "Counts and durations of a model since it was loaded",
+        answer: ["ModelStatisticsResponse"],
+        handle: (request) => ({ body: { model_stats: [modelOf(request).statistics()] } }),
       },
       {
         method: "POST",
@@ -163,8 +189,8 @@ function readiness(body: ServerReadyStatus | ModelReadyStatus): ServerReply {
 
 /** Triton's model repository extension. */
 function repositoryRoutes({ repository, modelControl }: Service): readonly Route[] {
-  const control = (change: (name: string) => Promise<void>): Route["handle"] => {
-    return async ({ params: { name } }) => {
+  const control = (change: (name: string, request: ServerRequest) => Promise<void>): Route["handle"] => {
+    return async (request) => {
       if (!modelControl) {
         throw new RefusedError(403, {
           where: "repository",
@@ -172,7 +198,7 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
           remedy: "Start it with --model-control.",
         });
       }
-      await change(name!);
+      await change(request.params.name!, request);
       return { body: noBody };
     };
   };
@@ -184,10 +210,7 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
       summary: "Models of the repository, loaded or not",
       body: [{ type: "application/json" }],
       answer: [["RepositoryIndexEntry"]],
-      handle: ({ body }) => {
-        const wanted = body.length === 0 ? {} : parseJson(new TextDecoder().decode(body), "request");
-        return { body: repository.index((wanted as { ready?: unknown } | null)?.ready === true) };
-      },
+      handle: (request) => ({ body: repository.index(optionsIn(request).ready === true) }),
     },
     {
       method: "POST",
@@ -195,7 +218,10 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
       summary: "Loads a model, or loads it again",
       body: [{ type: "application/json" }],
       answer: [{ type: "text/plain" }],
-      handle: control((name) => repository.loadModel(name)),
+      handle: control((name, request) => {
+        assertNoReplacement(optionsIn(request).parameters);
+        return repository.loadModel(name);
+      }),
     },
     {
       method: "POST",
@@ -206,6 +232,24 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
       handle: control((name) => repository.unloadModel(name)),
     },
   ];
+}
+
+/** The document of a request that may have none. */
+function optionsIn({ body }: ServerRequest): Readonly<Record<string, unknown>> {
+  const document = body.length === 0 ? {} : parseJson(new TextDecoder().decode(body), "request");
+  return (document ?? {}) as Readonly<Record<string, unknown>>;
+}
+
+/** Triton's clients may send a configuration and files with a load request. */
+function assertNoReplacement(parameters: unknown): void {
+  const received = Object.keys(parameters ?? {}).filter((name) => name === "config" || name.startsWith("file:"));
+  if (received.length === 0) return;
+  throw new FormatError({
+    where: "repository",
+    what: "a request cannot replace a model's configuration or files",
+    received,
+    remedy: "Change the files in the repository.",
+  });
 }
 
 /** The server's descriptions of itself. */

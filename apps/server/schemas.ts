@@ -30,6 +30,9 @@ const classFields = {
   probability: { type: "number", minimum: 0, maximum: 1 },
 };
 
+const duration = reference("StatisticDuration");
+const batchDurations = { compute_input: duration, compute_infer: duration, compute_output: duration };
+
 /** Schemas of the documents that the server exchanges, by the name of their TypeScript type. */
 export const schemas = {
   ServerMetadata: record({ name: text, version: text, extensions: texts }),
@@ -41,6 +44,45 @@ export const schemas = {
     inputs: listOfSchemas(reference("TensorMetadata")),
     outputs: listOfSchemas(reference("TensorMetadata")),
   }),
+  ModelConfig: record({
+    name: text,
+    platform: text,
+    backend: text,
+    max_batch_size: { type: "integer" },
+    input: listOfSchemas(record({ name: text, data_type: text, format: text, dims: sizes })),
+    output: listOfSchemas(record({ name: text, data_type: text, dims: sizes })),
+    instance_group: listOfSchemas(record({ count: { type: "integer" } })),
+    dynamic_batching: record({
+      preferred_batch_size: sizes,
+      max_queue_delay_microseconds: { type: "integer" },
+      priority_levels: { type: "integer" },
+      default_priority_level: { type: "integer" },
+      default_queue_policy: record({
+        timeout_action: text,
+        default_timeout_microseconds: { type: "integer" },
+        allow_timeout_override: { type: "boolean" },
+        max_queue_size: { type: "integer" },
+      }),
+    }),
+  }),
+  StatisticDuration: record({ count: { type: "integer" }, ns: { type: "integer" } }),
+  ModelStatistics: record({
+    name: text,
+    version: text,
+    last_inference: { type: "integer" },
+    inference_count: { type: "integer" },
+    execution_count: { type: "integer" },
+    inference_stats: record({
+      success: duration,
+      fail: duration,
+      queue: duration,
+      ...batchDurations,
+      cache_hit: duration,
+      cache_miss: duration,
+    }),
+    batch_stats: listOfSchemas(record({ batch_size: { type: "integer" }, ...batchDurations })),
+  }),
+  ModelStatisticsResponse: record({ model_stats: listOfSchemas(reference("ModelStatistics")) }),
   ServerLiveStatus: record({ live: { type: "boolean" } }),
   ServerReadyStatus: record({ ready: { type: "boolean" } }),
   ModelReadyStatus: record({ name: text, ready: { type: "boolean" } }),

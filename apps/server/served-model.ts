@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { AbortedError } from "../../src/base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
+import type { ModelStatistics } from "../../src/client/protocol.ts";
 import { topIndices } from "../../src/learning/ranking.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import { EngineStoppedError } from "../../src/runtime/node/threaded-engine.ts";
@@ -11,7 +12,8 @@ import { Batcher, type BatchRequest, type BatchResult } from "./batcher.ts";
 import { RefusedError, statusOf } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { ModelMetrics } from "./model-metrics.ts";
-import type { ServeSettings } from "./settings.ts";
+import type { BatchSettings, ServeSettings } from "./settings.ts";
+import { InferenceStatistics } from "./statistics.ts";
 
 /** Options of a request's run. */
 export type RunRequest = Pick<BatchRequest<RgbImage>, "timeoutMicroseconds" | "priority" | "signal">;
@@ -42,6 +44,7 @@ export class ServedModel {
   readonly preferredBatchSize: readonly number[];
   readonly #instances: readonly Classifier[];
   readonly #metrics: ModelMetrics;
+  readonly #statistics = new InferenceStatistics();
   readonly #batcher: Batcher<RgbImage, Float32Array>;
   /** Other work on one image: it runs alone, but with the same limits. */
   readonly #singles: Batcher<() => Promise<unknown>, unknown>;
@@ -82,7 +85,10 @@ export class ServedModel {
         }
       },
       { ...settings, preferredBatchSize },
-      () => this.#metrics.ran(),
+      (images, computeMs) => {
+        this.#metrics.ran();
+        this.#statistics.ran(images, computeMs);
+      },
     );
   }
 
@@ -121,6 +127,16 @@ export class ServedModel {
     return this.#batcher.pending;
   }
 
+  /** How its requests become batches. */
+  get settings(): BatchSettings {
+    return { ...this.#context.settings, preferredBatchSize: this.preferredBatchSize };
+  }
+
+  /** What it did since it was loaded. */
+  statistics(): ModelStatistics {
+    return this.#statistics.report(this.file.name, this.file.version);
+  }
+
   /** Sets the gauges before a scrape. */
   collect(): void {
     this.#metrics.collect(this.pending);
@@ -143,10 +159,13 @@ export class ServedModel {
         const [top] = topIndices(probabilities, 1);
         this.#metrics.predicted(top!, probabilities[top!]!);
       }
-      this.#metrics.succeeded(result, performance.now() - startMs);
+      const requestMs = performance.now() - startMs;
+      this.#metrics.succeeded(result, requestMs);
+      this.#statistics.succeeded(result, requestMs);
       return result;
     } catch (error) {
       this.#metrics.failed(reasonOf(error));
+      this.#statistics.failed(performance.now() - startMs);
       throw error;
     }
   }

@@ -34,6 +34,75 @@ export interface ModelMetadataResponse {
   readonly outputs: readonly TensorMetadata[];
 }
 
+/** `GET /v2/models/M/config`: the fields of Triton's model configuration that apply here. */
+export interface ModelConfig {
+  readonly name: string;
+  readonly platform: string;
+  readonly backend: string;
+  /** Most images in a request. */
+  readonly max_batch_size: number;
+  /** Shapes are without the batch axis. */
+  readonly input: readonly {
+    readonly name: string;
+    readonly data_type: string;
+    readonly format: string;
+    readonly dims: readonly number[];
+  }[];
+  readonly output: readonly { readonly name: string; readonly data_type: string; readonly dims: readonly number[] }[];
+  readonly instance_group: readonly { readonly count: number }[];
+  readonly dynamic_batching: {
+    readonly preferred_batch_size: readonly number[];
+    readonly max_queue_delay_microseconds: number;
+    readonly priority_levels: number;
+    readonly default_priority_level: number;
+    readonly default_queue_policy: {
+      readonly timeout_action: string;
+      readonly default_timeout_microseconds: number;
+      readonly allow_timeout_override: boolean;
+      readonly max_queue_size: number;
+    };
+  };
+}
+
+/** How often something happened, and how long it took in total. */
+export interface StatisticDuration {
+  readonly count: number;
+  readonly ns: number;
+}
+
+/** Durations of the parts of an inference: decoding, the engine, and copying outputs. */
+export interface ComputeStatistics {
+  readonly compute_input: StatisticDuration;
+  readonly compute_infer: StatisticDuration;
+  readonly compute_output: StatisticDuration;
+}
+
+/** What a model did since it was loaded. */
+export interface ModelStatistics {
+  readonly name: string;
+  readonly version: string;
+  /** Time of the last inference, in milliseconds since 1970; 0 if there was none. */
+  readonly last_inference: number;
+  /** Images inferred. */
+  readonly inference_count: number;
+  /** Runs of the engine. */
+  readonly execution_count: number;
+  readonly inference_stats: ComputeStatistics & {
+    readonly success: StatisticDuration;
+    readonly fail: StatisticDuration;
+    readonly queue: StatisticDuration;
+    readonly cache_hit: StatisticDuration;
+    readonly cache_miss: StatisticDuration;
+  };
+  /** Runs of the engine by the number of their images. */
+  readonly batch_stats: readonly (ComputeStatistics & { readonly batch_size: number })[];
+}
+
+/** `GET /v2/models/M/stats`, and `GET /v2/models/stats` of all loaded models. */
+export interface ModelStatisticsResponse {
+  readonly model_stats: readonly ModelStatistics[];
+}
+
 /** `GET /v2/health/live` */
 export interface ServerLiveStatus {
   readonly live: boolean;

@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import { expect, it } from "vitest";
+import type { ModelStatisticsResponse } from "../../src/client/protocol.ts";
 import { noisePng } from "./noise-png.ts";
 import { type Serving, serving, testServer, validating } from "./serving.ts";
 
@@ -7,7 +8,7 @@ const own = serving();
 
 it("describes itself and its model", async () => {
   const { json } = await own.ask({ url: "/v2" });
-  const extensions = ["binary_tensor_data", "classification", "schedule_policy"];
+  const extensions = ["binary_tensor_data", "classification", "model_configuration", "schedule_policy", "statistics"];
   expect(json()).toEqual({ name: "xception-ts", version: "1.2.3", extensions });
   const metadata = {
     name: "small",
@@ -25,6 +26,82 @@ it("describes itself and its model", async () => {
     404,
     'model "small": it has no such version in use; received "2"; expected 1.',
   ]);
+});
+
+it("tells how it batches requests, in the form of Triton's model configuration", async () => {
+  const settings = {
+    ...{ instanceCount: 2, maxBatchSize: 4, preferredBatchSize: [2, 4], maxQueueDelayMicroseconds: 100 },
+    ...{ maxQueueSize: 5, defaultTimeoutMicroseconds: 6_000_000, priorityLevels: 7 },
+  };
+  const server = await testServer({ source: own.model, settings });
+  const ask = await validating(server);
+  await server.load();
+  for (const url of ["/v2/models/small/config", "/v2/models/small/versions/1/config"]) {
+    expect((await ask({ url })).json()).toEqual({
+      name: "small",
+      platform: "onnxruntime_onnx",
+      backend: "onnxruntime",
+      max_batch_size: 4,
+      input: [{ name: "images", data_type: "TYPE_UINT8", format: "FORMAT_NHWC", dims: [-1, -1, 3] }],
+      output: [{ name: "predictions", data_type: "TYPE_FP32", dims: [3] }],
+      instance_group: [{ count: 2 }],
+      dynamic_batching: {
+        preferred_batch_size: [2, 4],
+        max_queue_delay_microseconds: 100,
+        priority_levels: 7,
+        default_priority_level: 7,
+        default_queue_policy: {
+          timeout_action: "REJECT",
+          default_timeout_microseconds: 6_000_000,
+          allow_timeout_override: true,
+          max_queue_size: 5,
+        },
+      },
+    });
+  }
+  await server.close();
+});
+
+it("counts inferences in the form of Triton's statistics", async () => {
+  const server = await testServer({ source: own.model });
+  const ask = await validating(server);
+  await server.load();
+  const statisticsAt = async (url: string) => (await ask({ url })).json<ModelStatisticsResponse>().model_stats;
+  const [before] = await statisticsAt("/v2/models/stats");
+  expect(before).toMatchObject({ last_inference: 0, inference_count: 0, execution_count: 0, batch_stats: [] });
+  const startMs = Date.now();
+  const data = [Buffer.from(own.png).toString("base64")];
+  for (const count of [1, 3, 3]) {
+    const images = { name: "images", datatype: "BYTES", shape: [count], data: new Array(count).fill(data[0]) };
+    const reply = await ask({ method: "POST", url: "/v2/models/small/infer", payload: { inputs: [images] } });
+    expect(reply.status).toBe(200);
+  }
+  expect((await ask({ method: "POST", url: "/classify", payload: "no image" })).status).toBe(400);
+  const [statistics] = await statisticsAt("/v2/models/small/stats");
+  const took = (count: number) => ({ count, ns: expect.any(Number) });
+  const none = (count: number) => ({ count, ns: 0 });
+  expect(statistics).toEqual({
+    ...{ name: "small", version: "1", last_inference: expect.any(Number) },
+    ...{ inference_count: 7, execution_count: 3 },
+    inference_stats: {
+      ...{ success: took(3), fail: took(1), queue: took(3), compute_input: took(3), compute_infer: took(3) },
+      ...{ compute_output: none(3), cache_hit: none(0), cache_miss: none(0) },
+    },
+    batch_stats: [
+      { batch_size: 1, compute_input: none(1), compute_infer: took(1), compute_output: none(1) },
+      { batch_size: 3, compute_input: none(2), compute_infer: took(2), compute_output: none(2) },
+    ],
+  });
+  expect(statistics!.last_inference).toBeGreaterThanOrEqual(startMs);
+  const { success, queue, compute_input, compute_infer } = statistics!.inference_stats;
+  const parts = queue.ns + compute_input.ns + compute_infer.ns;
+  // Up to rounding.
+  expect(success.ns).toBeGreaterThanOrEqual(parts - 20);
+  const inBatches = statistics!.batch_stats.reduce((sum, { compute_infer: { ns } }) => sum + ns, 0);
+  expect(inBatches).toBe(compute_infer.ns);
+  expect(await statisticsAt("/v2/models/stats")).toEqual([statistics]);
+  expect(await statisticsAt("/v2/models/small/versions/1/stats")).toEqual([statistics]);
+  await server.close();
 });
 
 it("is live from the start, ready when the model is warm, and answers what it accepted before it stops", async () => {

@@ -71,6 +71,19 @@ it("unloads and loads models on request, and knows no others", async () => {
     expect((await ask({ method: "POST", url: `/v2/repository/models/${name}/load` })).status).toBe(404);
   }
   expect((await change("broken", "load")).status).toBe(400);
+  // What tritonclient sends.
+  const sent = (what: string, parameters: object) =>
+    ask({ method: "POST", url: `/v2/repository/models/pets/${what}`, payload: { parameters } });
+  expect((await sent("unload", { unload_dependents: false })).status).toBe(200);
+  expect((await ask({ url: "/v2/models/stats" })).json()).toEqual({ model_stats: [] });
+  const replaced = await sent("load", { config: "{}", "file:1/model.onnx": "" });
+  expect([replaced.status, replaced.json().error]).toEqual([
+    400,
+    "repository: a request cannot replace a model's configuration or files; " +
+      'received ["config", "file:1/model.onnx"]. Change the files in the repository.',
+  ]);
+  expect((await sent("load", {})).status).toBe(200);
+  expect((await ask({ url: "/v2/models/pets/ready" })).json()).toEqual({ name: "pets", ready: true });
 });
 
 it("takes a new version and a changed file into use under load, losing and mixing nothing", async () => {

@@ -194,6 +194,10 @@ describe("gRPC", () => {
     expect(await codeOf("ModelInfer", { model_name: "small" })).toBe(codes.INVALID_ARGUMENT);
     expect(await codeOf("ServerLive", {}, "wrong")).toBe(codes.UNAUTHENTICATED);
     const input = { name: "images", datatype: "BYTES", shape: [1] };
+    const shared = { ...input, parameters: { shared_memory_region: { string_param: "a" } } };
+    await expect(call("ModelInfer", { model_name: "small", inputs: [shared] })).rejects.toThrow(
+      'input "images": shared memory is not supported; expected data in the request and in the reply.',
+    );
     await expect(
       call("ModelInfer", { model_name: "small", inputs: [input], raw_input_contents: [own.png, own.png] }),
     ).rejects.toThrow("raw_input_contents: there must be one for each input; received 2; expected 1.");
