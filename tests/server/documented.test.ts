@@ -13,7 +13,8 @@ beforeAll(async () => {
   await writeFile(join(own.folder, "cat.jpg"), own.png);
 });
 
-const commands = [...readProjectFile("docs/serve.md").matchAll(/^curl .*$/gm)].map(([command]) => command);
+const page = readProjectFile("docs/serve.md");
+const commands = [...page.matchAll(/^curl .*$/gm)].map(([command]) => command);
 
 it.for(commands)("%s", async (command, context) => {
   if (spawnSync("curl", ["--version"]).error) return context.skip("needs curl");
@@ -23,6 +24,18 @@ it.for(commands)("%s", async (command, context) => {
   });
   expect(stderr).toBe("");
   if (!command.includes(" -o ")) expect(() => JSON.parse(stdout)).not.toThrow();
+});
+
+it("tritonclient", async (context) => {
+  const python = (code: string) => promisify(execFile)("python3", ["-c", code], { cwd: own.folder });
+  if (spawnSync("python3", ["-c", "import tritonclient.http"]).status !== 0) return context.skip("needs tritonclient");
+  const [, code] = /^```python\n(.*?)^```$/ms.exec(page)!;
+  const { stdout } = await python(code!.replace("127.0.0.1:8000", new URL(url).host).replace('"model"', '"small"'));
+  const best = await own.classifier.classify(own.png, { top: 3 });
+  const found = [...stdout.matchAll(/b'([\d.e-]+):(\d+):(\w+)'/g)].map(([, value, index, label]) => {
+    return { label, index: Number(index), probability: Number(value) };
+  });
+  expect(found).toEqual(best);
 });
 
 it("there are some", () => expect(commands.length).toBeGreaterThan(4));

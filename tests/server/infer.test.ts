@@ -177,6 +177,14 @@ describe("requests that are refused", () => {
       'output "predictions": it is requested twice; expected "predictions", once.',
     ],
     [
+      { inputs: [{ ...image, data: undefined, parameters: { shared_memory_region: "a" } }] },
+      'input "images": shared memory is not supported; expected data in the request and in the reply.',
+    ],
+    [
+      { inputs: [image], outputs: [{ name: "predictions", parameters: { shared_memory_region: "a" } }] },
+      'output "predictions": shared memory is not supported; expected data in the request and in the reply.',
+    ],
+    [
       { inputs: [image], parameters: { timeout: -1 } },
       'parameter "timeout": this value is not allowed; received -1; expected a whole number from 0.',
     ],
@@ -229,7 +237,21 @@ interface Fixture {
   readonly error: string;
 }
 
-const fixtures = JSON.parse(readFileSync(new URL("./protocol-bodies.json", import.meta.url), "utf8")) as Fixture[];
+/** What a client sent, byte for byte: an inference on the two images of {@link sentPixels}. */
+interface RecordedRequest {
+  readonly source: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** In base64. */
+  readonly body: string;
+  readonly reply: "binary" | "json" | "classes";
+}
+
+const bodies = JSON.parse(readFileSync(new URL("./protocol-bodies.json", import.meta.url), "utf8")) as (
+  | Fixture
+  | RecordedRequest
+)[];
+const fixtures = bodies.filter((each) => "document" in each);
 
 it.each(fixtures)("a documented request is read as its protocol says: $source", async (fixture) => {
   const { headers, document, binaryBytes, status, error } = fixture;
@@ -237,4 +259,42 @@ it.each(fixtures)("a documented request is read as its protocol says: $source", 
   const length = binaryBytes > 0 ? { "inference-header-content-length": String(json.length) } : {};
   const reply = await post(Buffer.concat([json, Buffer.alloc(binaryBytes)]), { ...headers, ...length });
   expect([reply.status, reply.json()]).toEqual([status, { error }]);
+});
+
+/** Two images of 2×3 pixels. */
+const sentPixels = Uint8Array.from({ length: 36 }, (_, index) => (37 * index) % 256);
+
+it.each(bodies.filter((each) => "body" in each))("what a client sent is answered: $source", async (sent) => {
+  const { url, headers, body, reply } = sent;
+  const images = [0, 18].map((at) => ({ width: 3, height: 2, data: sentPixels.subarray(at, at + 18) }));
+  const prepared = await Promise.all(images.map((each) => own.classifier.prepare(each)));
+  const rows = await own.classifier.probabilities(prepared);
+  const values = rows.flatMap((row) => [...row]).map((value) => expect.closeTo(value, 6));
+  const answer = await own.ask({ method: "POST", url, headers, payload: Buffer.from(body, "base64") });
+  expect(answer.status).toBe(200);
+  if (reply === "json") {
+    const outputs = [{ name: "predictions", datatype: "FP32", shape: [2, 3], data: values }];
+    return expect(answer.json()).toEqual({ model_name: "small", model_version: "1", outputs });
+  }
+  const length = Number(answer.headers["inference-header-content-length"]);
+  const document = JSON.parse(answer.bytes.subarray(0, length).toString()) as InferResponse;
+  const data = answer.bytes.subarray(length);
+  const about = { name: "predictions", parameters: { binary_data_size: data.length } };
+  if (reply === "binary") {
+    expect(document.outputs).toEqual([{ ...about, datatype: "FP32", shape: [2, 3] }]);
+    return expect(values.map((_, index) => data.readFloatLE(4 * index))).toEqual(values);
+  }
+  expect(document.outputs).toEqual([{ ...about, datatype: "BYTES", shape: [2, 2] }]);
+  const best = rows.flatMap((row) => own.classifier.rank(row, 2));
+  let at = 0;
+  for (const { index, label, probability } of best) {
+    const end = at + 4 + data.readUInt32LE(at);
+    const [value, ...others] = data
+      .subarray(at + 4, end)
+      .toString()
+      .split(":");
+    expect([Number(value), ...others]).toEqual([expect.closeTo(probability, 6), String(index), label]);
+    at = end;
+  }
+  expect(at).toBe(data.length);
 });
