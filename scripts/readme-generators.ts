@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { builtProgram } from "./build.mjs";
 import { fenced, type Generator, markdownTable, shorten } from "./generated-blocks.ts";
 import { root } from "./project-root.mjs";
 import { recordSession } from "./recorded-session.ts";
@@ -27,8 +28,7 @@ export const generators = {
   /** What a command prints: `xception cost`. */
   output: (command) => {
     const [, ...flags] = command.split(" ");
-    const program = ["--import", "tsx", join("apps", "cli", "main.ts")];
-    const printed = execFileSync(process.execPath, [...program, ...flags], { cwd: root, encoding: "utf8" });
+    const printed = execFileSync(process.execPath, [builtProgram(root), ...flags], { encoding: "utf8" });
     return fenced("console", `$ npx xception-ts ${flags.join(" ")}\n${shorten(printed, { first: 5, last: 4 })}`);
   },
   /** What the commands after each `$` print in a folder with these files of tests/golden/, or of ../shared/. */

@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { builtProgram } from "./build.mjs";
 import { fenced } from "./generated-blocks.ts";
 import { root } from "./project-root.mjs";
 
@@ -14,10 +16,7 @@ import { root } from "./project-root.mjs";
 export function recordSession(files: readonly string[], current: string): string {
   const paths = files.map((file) => join(root, file.startsWith("shared/") ? ".." : "tests/golden", file));
   if (!paths.every((path) => existsSync(path))) return current;
-  // Below the project, where the program's threads find tsx.
-  const caches = join(root, "node_modules", ".cache");
-  mkdirSync(caches, { recursive: true });
-  const folder = mkdtempSync(join(caches, "xception-session-"));
+  const folder = mkdtempSync(join(tmpdir(), "xception-session-"));
   try {
     for (const path of paths) copyFileSync(path, join(folder, basename(path)));
     return fenced(
@@ -55,8 +54,7 @@ function splitAfterCommand(part: string): readonly string[] {
 }
 
 function printedBy({ text, shown }: Command, folder: string): string {
-  const program = ["--import", "tsx", join(root, "apps", "cli", "main.ts")];
-  const script = `xception() { "$NODE" ${program.map((each) => `'${each}'`).join(" ")} "$@"; }\n${text}`;
+  const script = `xception() { "$NODE" '${builtProgram(root)}' "$@"; }\n${text}`;
   const { stdout } = spawnSync("sh", ["-c", `{ ${script}\n} 2>&1`], {
     cwd: folder,
     encoding: "utf8",

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
-import { builtProgram } from "../built-program.ts";
+import { builtProgram } from "../../scripts/build.mjs";
+import { root } from "../../scripts/project-root.mjs";
 
 function start(...argv: string[]) {
-  return spawn(process.execPath, [builtProgram(), ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, [builtProgram(root), ...argv], { stdio: ["ignore", "pipe", "pipe"] });
 }
 
 describe("the process", () => {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { renderPng } from "../../apps/cli/output-file.ts";
+import { builtProgram } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import { UsageError } from "../../src/base/errors.ts";
 import { input, relu } from "../../src/graph/builder.ts";
@@ -15,7 +16,6 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { plotDot } from "../../src/report/plot/dot.ts";
 import { layoutLimits, plotJob, plotSvg } from "../../src/report/plot/plot.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
-import { builtProgram } from "../built-program.ts";
 import { branches, branchesModel } from "../model/branches.ts";
 import { capture } from "./capture.ts";
 
@@ -117,7 +117,7 @@ describe("a network that is hard to lay out", () => {
   it("does not outlive Ctrl-C", async () => {
     await writeFile(join(folder, "branches.onnx"), branchesModel(60, 30));
     const command = ["plot", join(folder, "branches.onnx"), "-o", join(folder, "branches.svg")];
-    const child = spawn(process.execPath, [builtProgram(), ...command], { stdio: "ignore" });
+    const child = spawn(process.execPath, [builtProgram(root), ...command], { stdio: "ignore" });
     await sleep(3000);
     expect(child.exitCode).toBe(null);
     child.kill("SIGINT");

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { builtProgram } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import { createClient, ServerError } from "../../src/client/client.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
@@ -22,11 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const main = join(root, "apps", "cli", "main.ts");
-
 /** Starts the program itself; returns it and its URL once it is ready. */
 async function start(command = 'exec "$@"'): Promise<{ readonly child: ChildProcess; readonly url: string }> {
-  const words = [process.execPath, "--import", "tsx", main, "serve", model, "--port", "0", "--json"];
+  const words = [process.execPath, builtProgram(root), "serve", model, "--port", "0", "--json"];
   const child = spawn("sh", ["-c", command, "sh", ...words], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   let printed = "";
   for await (const text of child.stdout!) {

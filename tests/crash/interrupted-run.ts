@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { builtProgram } from "../../scripts/build.mjs";
+import { root } from "../../scripts/project-root.mjs";
 import type { Random } from "../../src/tensor/random.ts";
-import { builtProgram } from "../built-program.ts";
 
 /** How a process of the command line ended. */
 export interface Ended {
@@ -22,7 +23,7 @@ export async function runProcess(
   onStarted: (child: ChildProcess) => void = () => {},
   when = /^(Training|Resuming)/m,
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [builtProgram(), ...words]);
+  const child = spawn(process.execPath, [builtProgram(root), ...words]);
   let stdout = "";
   let stderr = "";
   let hasStarted = false;
