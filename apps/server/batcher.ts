@@ -26,6 +26,9 @@ export interface BatchResult<Result> {
   readonly computeMs: number;
 }
 
+/** Node's timers end at once after a longer time, of 25 days. */
+const longestMs = 2 ** 31 - 1;
+
 /** The settings that a batcher heeds. */
 export type BatcherSettings = BatchSettings & Pick<ServeSettings, "decoders">;
 
@@ -132,7 +135,7 @@ export class Batcher<Row, Result> {
         this.#pump();
       };
       const abort = () => drop(clientGone());
-      const timer = setTimeout(() => drop(late(timeoutMicroseconds)), timeoutMicroseconds / 1000);
+      const timer = setTimeout(() => drop(late(timeoutMicroseconds)), Math.min(timeoutMicroseconds / 1000, longestMs));
       signal?.addEventListener("abort", abort, { once: true });
       insert(this.#waiting, job);
       this.#pump();

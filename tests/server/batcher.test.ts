@@ -33,6 +33,14 @@ describe("dynamic batching", () => {
     expect(runs).toEqual([[1], [2, 3, 4], [5, 6, 7]]);
   });
 
+  it("takes timeouts that are longer than Node's timers", async () => {
+    const { add, release } = heldBatcher();
+    const reply = add([1], { timeoutMicroseconds: 365 * 86_400 * 1e6 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await release();
+    expect((await reply).results).toEqual([2]);
+  });
+
   it("runs as many batches at a time as there are instances", async () => {
     const { batcher, runs, add, release } = heldBatcher({ maxBatchSize: 1, instanceCount: 2, decoders: 9 });
     const replies = [[1], [2], [3]].map((rows) => add(rows));
