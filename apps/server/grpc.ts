@@ -5,8 +5,8 @@ import type { InferParameters } from "../../src/client/protocol.ts";
 import type { KeyCheck } from "./access.ts";
 import { errorReply, RefusedError, statusOf } from "./exchange.ts";
 import { grpcMessages } from "./grpc-messages.ts";
-import { assertNoSharedMemory, type GivenInput, infer, modelMetadata } from "./infer.ts";
-import { type Service, serverMetadata } from "./routes.ts";
+import { assertNoSharedMemory, type GivenInput, infer, modelConfig, modelMetadata } from "./infer.ts";
+import { changeRepository, modelStatistics, type Service, serverMetadata } from "./routes.ts";
 import { byteStringTensor, elementsFromBytes, elementsFromJson } from "./tensors.ts";
 
 /** The Open Inference Protocol over gRPC. */
@@ -49,6 +49,11 @@ interface GrpcInferRequest {
 interface NamedRequest {
   readonly name: string;
   readonly version: string;
+}
+
+interface RepositoryRequest {
+  readonly model_name: string;
+  readonly parameters: object;
 }
 
 /** gRPC's codes for HTTP statuses. @see https://grpc.io/docs/guides/status-codes/ */
@@ -96,6 +101,21 @@ export async function createGrpc(service: Service, { maxBodyBytes, check }: Grpc
     ModelReady: answering(({ name, version }: NamedRequest) => ({ ready: isModelReady(() => modelOf(name, version)) })),
     ServerMetadata: answering(() => serverMetadata(service)),
     ModelMetadata: answering(({ name, version }: NamedRequest) => modelMetadata(modelOf(name, version))),
+    ModelConfig: answering(({ name, version }: NamedRequest) => ({ config: modelConfig(modelOf(name, version)) })),
+    ModelStatistics: answering(({ name, version }: NamedRequest) => {
+      return modelStatistics(service, name || undefined, version || undefined);
+    }),
+    RepositoryIndex: answering(({ ready }: { readonly ready: boolean }) => ({
+      models: service.repository.index(ready),
+    })),
+    RepositoryModelLoad: answering(async ({ model_name, parameters }: RepositoryRequest) => {
+      await changeRepository(service, "load", model_name, parameters);
+      return {};
+    }),
+    RepositoryModelUnload: answering(async ({ model_name, parameters }: RepositoryRequest) => {
+      await changeRepository(service, "unload", model_name, parameters);
+      return {};
+    }),
     ModelInfer: answering(async (request: GrpcInferRequest, signal, deadlineMs) => {
       const model = modelOf(request.model_name, request.model_version);
       const parameters = parametersOf(request.parameters);
@@ -146,7 +166,8 @@ function isModelReady(find: () => unknown): boolean {
     find();
     return true;
   } catch (error) {
-    if (error instanceof RefusedError && error.status === 503) return false;
+    // As in Triton, also if there is no such model.
+    if (error instanceof RefusedError) return false;
     throw error;
   }
 }

@@ -1,7 +1,12 @@
 import { FormatError } from "../../src/base/errors.ts";
 import { parseJson } from "../../src/base/json.ts";
 import type { ImageCodec } from "../../src/base/platform.ts";
-import type { ModelReadyStatus, ServerMetadata, ServerReadyStatus } from "../../src/client/protocol.ts";
+import type {
+  ModelReadyStatus,
+  ModelStatisticsResponse,
+  ServerMetadata,
+  ServerReadyStatus,
+} from "../../src/client/protocol.ts";
 import { classify, classifyQuery, requestedImage } from "./classify.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import { modelConfig, modelMetadata } from "./infer.ts";
@@ -128,7 +133,7 @@ function protocolRoutes(service: Service): readonly Route[] {
       path: "/v2/models/stats",
       summary: "Counts and durations of all loaded models",
       answer: ["ModelStatisticsResponse"],
-      handle: () => ({ body: { model_stats: repository.served.map((model) => model.statistics()) } }),
+      handle: () => ({ body: modelStatistics(service) }),
     },
     ...["/v2/models/:name", "/v2/models/:name/versions/:version"].flatMap((path): readonly Route[] => [
       {
@@ -158,7 +163,7 @@ function protocolRoutes(service: Service): readonly Route[] {
         path: `${path}/stats`,
         summary: "Counts and durations of a model since it was loaded",
         answer: ["ModelStatisticsResponse"],
-        handle: (request) => ({ body: { model_stats: [modelOf(request).statistics()] } }),
+        handle: ({ params: { name, version } }) => ({ body: modelStatistics(service, name, version) }),
       },
       {
         method: "POST",
@@ -187,20 +192,50 @@ function readiness(body: ServerReadyStatus | ModelReadyStatus): ServerReply {
   return { status: body.ready ? 200 : 503, body };
 }
 
+/** The answer of `GET /v2/models/stats`, or of one model. */
+export function modelStatistics({ repository }: Service, name?: string, version?: string): ModelStatisticsResponse {
+  const models = name === undefined ? repository.served : [repository.model(name, version)];
+  return { model_stats: models.map((model) => model.statistics()) };
+}
+
+/**
+ * Loads or unloads a model.
+ * @param parameters of the request; those of Triton's clients may hold a configuration and files.
+ * @throws {RefusedError} clients may not do so (403), or there is no such model (404).
+ * @throws {FormatError} the parameters would replace the model's configuration or files.
+ * @throws as {@link Repository.loadModel}.
+ */
+export async function changeRepository(
+  { repository, modelControl }: Service,
+  change: "load" | "unload",
+  name: string,
+  parameters: unknown,
+): Promise<void> {
+  if (!modelControl) {
+    throw new RefusedError(403, {
+      where: "repository",
+      what: "this server does not let clients load and unload models",
+      remedy: "Start it with --model-control.",
+    });
+  }
+  const received = Object.keys(parameters ?? {}).filter((key) => key === "config" || key.startsWith("file:"));
+  if (received.length > 0) {
+    throw new FormatError({
+      where: "repository",
+      what: "a request cannot replace a model's configuration or files",
+      received,
+      remedy: "Change the files in the repository.",
+    });
+  }
+  await (change === "load" ? repository.loadModel(name) : repository.unloadModel(name));
+}
+
 /** Triton's model repository extension. */
-function repositoryRoutes({ repository, modelControl }: Service): readonly Route[] {
-  const control = (change: (name: string, request: ServerRequest) => Promise<void>): Route["handle"] => {
-    return async (request) => {
-      if (!modelControl) {
-        throw new RefusedError(403, {
-          where: "repository",
-          what: "this server does not let clients load and unload models",
-          remedy: "Start it with --model-control.",
-        });
-      }
-      await change(request.params.name!, request);
-      return { body: noBody };
-    };
+function repositoryRoutes(service: Service): readonly Route[] {
+  const { repository } = service;
+  const changing = (change: "load" | "unload") => async (request: ServerRequest) => {
+    await changeRepository(service, change, request.params.name!, optionsIn(request).parameters);
+    return { body: noBody };
   };
   const path = "/v2/repository/models/:name";
   return [
@@ -218,10 +253,7 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
       summary: "Loads a model, or loads it again",
       body: [{ type: "application/json" }],
       answer: [{ type: "text/plain" }],
-      handle: control((name, request) => {
-        assertNoReplacement(optionsIn(request).parameters);
-        return repository.loadModel(name);
-      }),
+      handle: changing("load"),
     },
     {
       method: "POST",
@@ -229,7 +261,7 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
       summary: "Takes a model out of use",
       body: [{ type: "application/json" }],
       answer: [{ type: "text/plain" }],
-      handle: control((name) => repository.unloadModel(name)),
+      handle: changing("unload"),
     },
   ];
 }
@@ -238,18 +270,6 @@ function repositoryRoutes({ repository, modelControl }: Service): readonly Route
 function optionsIn({ body }: ServerRequest): Readonly<Record<string, unknown>> {
   const document = body.length === 0 ? {} : parseJson(new TextDecoder().decode(body), "request");
   return (document ?? {}) as Readonly<Record<string, unknown>>;
-}
-
-/** Triton's clients may send a configuration and files with a load request. */
-function assertNoReplacement(parameters: unknown): void {
-  const received = Object.keys(parameters ?? {}).filter((name) => name === "config" || name.startsWith("file:"));
-  if (received.length === 0) return;
-  throw new FormatError({
-    where: "repository",
-    what: "a request cannot replace a model's configuration or files",
-    received,
-    remedy: "Change the files in the repository.",
-  });
 }
 
 /** The server's descriptions of itself. */

@@ -12,7 +12,7 @@ import { serving } from "./serving.ts";
 
 const lines: string[] = [];
 const settings = { maxBodyBytes: 200_000, maxHeaderBytes: 2048, requestSeconds: 2 };
-const own = serving({ apiKeys: ["key"], settings, log: (line) => lines.push(line) });
+const own = serving({ apiKeys: ["key"], modelControl: true, settings, log: (line) => lines.push(line) });
 let url: string;
 let port: number;
 let grpcPort: number;
@@ -125,6 +125,7 @@ interface GrpcReply {
   readonly inputs: readonly object[];
   readonly outputs: readonly object[];
   readonly raw_output_contents: readonly [Buffer];
+  readonly models: readonly { readonly state: string }[];
 }
 
 type GrpcCall = (
@@ -137,7 +138,7 @@ type GrpcClient = { readonly [method: string]: GrpcCall } & { readonly close: ()
 
 describe("gRPC", () => {
   // From the same text, whose numbers a test of their own compares with the protocol's.
-  const options = { keepCase: true, longs: Number, defaults: true, oneofs: true } as const;
+  const options = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true } as const;
   const messages = fromJSON(protobuf.parse(grpcMessages, { keepCase: true }).root.toJSON(), options);
   const { inference } = loadPackageDefinition(messages) as unknown as {
     readonly inference: { readonly GRPCInferenceService: new (address: string, credentials: object) => GrpcClient };
@@ -161,6 +162,8 @@ describe("gRPC", () => {
     expect(await call("ServerLive", {})).toEqual({ live: true });
     expect(await call("ServerReady", {})).toEqual({ ready: true });
     expect(await call("ModelReady", { name: "small" })).toEqual({ ready: true });
+    expect(await call("ModelReady", { name: "small", version: "2" })).toEqual({ ready: false });
+    expect(await call("ModelReady", { name: "other" })).toEqual({ ready: false });
     expect(await call("ServerMetadata", {})).toMatchObject({ name: "xception-ts", version: "1.2.3" });
     const { inputs } = await call("ModelMetadata", { name: "small", version: "1" });
     expect(inputs).toEqual([{ name: "images", datatype: "UINT8", shape: [-1, -1, -1, 3] }]);
@@ -185,6 +188,25 @@ describe("gRPC", () => {
     const { raw_output_contents } = await call("ModelInfer", { model_name: "small", inputs: [encoded], outputs });
     const [best] = await own.classifier.classify(own.png);
     expect(raw_output_contents[0].subarray(4).toString()).toBe(`${best!.probability}:${best!.index}:${best!.label}`);
+  });
+
+  it("answers Triton's extensions as over HTTP", async () => {
+    const headers = { authorization: "Bearer key" };
+    const json = async (path: string) => (await own.ask({ url: `/v2/models/${path}`, headers })).json();
+    expect(await call("ModelConfig", { name: "small" })).toEqual({ config: await json("small/config") });
+    expect(await call("ModelStatistics", {})).toEqual(await json("stats"));
+    expect(await call("ModelStatistics", { name: "small", version: "1" })).toEqual(await json("small/stats"));
+    const states = async () => (await call("RepositoryIndex", {})).models.map(({ state }) => state);
+    expect(await call("RepositoryModelUnload", { model_name: "small" })).toEqual({});
+    expect(await states()).toEqual(["UNAVAILABLE"]);
+    expect(await call("RepositoryIndex", { ready: true })).toEqual({ models: [] });
+    const replaced = { model_name: "small", parameters: { config: { string_param: "{}" } } };
+    await expect(call("RepositoryModelLoad", replaced)).rejects.toThrow(
+      'repository: a request cannot replace a model\'s configuration or files; received ["config"]. ' +
+        "Change the files in the repository.",
+    );
+    expect(await call("RepositoryModelLoad", { model_name: "small" })).toEqual({});
+    expect(await states()).toEqual(["READY"]);
   });
 
   it("answers errors with the code that stands for them", async () => {
@@ -223,6 +245,34 @@ it("the messages have the field numbers of the protocol", () => {
   expect(numbers("InferParameter")).toEqual({
     ...{ bool_param: 1, int64_param: 2, string_param: 3, double_param: 4, uint64_param: 5 },
   });
+  // As in triton-inference-server/common, protobuf/grpc_service.proto and model_config.proto.
+  expect(numbers("ModelConfig")).toEqual({
+    ...{ name: 1, platform: 2, max_batch_size: 4, input: 5, output: 6, instance_group: 7, dynamic_batching: 11 },
+    backend: 17,
+  });
+  expect(numbers("ModelInput")).toEqual({ name: 1, data_type: 2, format: 3, dims: 4 });
+  expect(numbers("ModelOutput")).toEqual({ name: 1, data_type: 2, dims: 3 });
+  expect(numbers("ModelInstanceGroup")).toEqual({ count: 2 });
+  expect(numbers("ModelDynamicBatching")).toEqual({
+    ...{ preferred_batch_size: 1, max_queue_delay_microseconds: 2, priority_levels: 4, default_priority_level: 5 },
+    default_queue_policy: 6,
+  });
+  expect(numbers("ModelQueuePolicy")).toEqual({
+    ...{ timeout_action: 1, default_timeout_microseconds: 2, allow_timeout_override: 3, max_queue_size: 4 },
+  });
+  expect(root.lookupEnum("inference.DataType").values).toEqual({ TYPE_INVALID: 0, TYPE_UINT8: 2, TYPE_FP32: 11 });
+  expect(numbers("ModelStatistics")).toEqual({
+    ...{ name: 1, version: 2, last_inference: 3, inference_count: 4, execution_count: 5, inference_stats: 6 },
+    batch_stats: 7,
+  });
+  expect(numbers("InferStatistics")).toEqual({
+    ...{ success: 1, fail: 2, queue: 3, compute_input: 4, compute_infer: 5, compute_output: 6 },
+    ...{ cache_hit: 7, cache_miss: 8 },
+  });
+  const change = { repository_name: 1, model_name: 2, parameters: 3 };
+  expect(numbers("RepositoryModelLoadRequest")).toEqual(change);
+  expect(numbers("RepositoryModelUnloadRequest")).toEqual(change);
+  expect(numbers("RepositoryIndexResponse.ModelIndex")).toEqual({ name: 1, version: 2, state: 3, reason: 4 });
   expect(numbers("InferTensorContents")).toEqual({
     ...{ bool_contents: 1, int_contents: 2, int64_contents: 3, uint_contents: 4, uint64_contents: 5 },
     ...{ fp32_contents: 6, fp64_contents: 7, bytes_contents: 8 },
