@@ -20,6 +20,7 @@ export function build(root) {
   console.error("setup: building dist/");
 
   const fresh = join(root, `dist.${process.pid}`);
+  const old = `${fresh}.old`;
   try {
     compile(root, fresh);
     buildPage(root, join(fresh, "web"));
@@ -28,10 +29,28 @@ export function build(root) {
     writeFileSync(join(fresh, ".sources"), stamp);
     // Another process may have been faster; programs may already run in its folder.
     if (isCurrent()) return;
-    rmSync(dist, { recursive: true, force: true });
-    renameSync(fresh, dist);
+    moveIfThere(dist, old);
+    try {
+      renameSync(fresh, dist);
+    } catch (error) {
+      // Since the line above another process may have put its own there.
+      if (!isCurrent()) throw error;
+    }
   } finally {
-    rmSync(fresh, { recursive: true, force: true });
+    for (const folder of [fresh, old]) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Moves a folder instead of deleting it in its place, where another process may be putting a new one.
+ * @param {string} from
+ * @param {string} to
+ */
+function moveIfThere(from, to) {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ENOENT") throw error;
   }
 }
 

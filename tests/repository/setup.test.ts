@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   cpSync,
   mkdirSync,
@@ -70,15 +71,8 @@ test("an npm that fails ends the setup with one clear line", () => {
 });
 
 test("the build follows the sources, and one with errors leaves the last good one in place", () => {
-  const project = write("built", {
-    "package-lock.json": lock({}),
-    "tsconfig.build.json": '{ "compilerOptions": { "noEmitOnError": true, "types": [] }, "include": ["src", "apps"] }',
-    "src/a.ts": "export const a: number = 1;",
-    "apps/cli/main.ts": "export const main = 1;",
-  });
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(join(root, "node_modules", "typescript"), join(project, "node_modules", "typescript"), "junction");
-  const builtFiles = () => readdirSync(join(project, "dist"), { recursive: true, encoding: "utf8" }).sort();
+  const project = buildable("built");
+  const builtFiles = () => filesIn(join(project, "dist"));
 
   expect(runSetup(project)).toEqual({ status: 0, stderr: "setup: building dist/\n" });
   expect(builtFiles()).toEqual([".sources", "apps", "apps/cli", "apps/cli/main.js", "src", "src/a.js"]);
@@ -100,6 +94,36 @@ test("the build follows the sources, and one with errors leaves the last good on
   expect(readFileSync(join(project, "dist/src/b.js"), "utf8")).toContain("b = 2");
   expect(readdirSync(project).filter((name) => name.startsWith("dist."))).toEqual([]);
 });
+
+test("builds at the same time do not destroy each other's", async () => {
+  const project = buildable("contested");
+  runSetup(project);
+  const complete = filesIn(join(project, "dist"));
+  // Deleting the old folder takes a while.
+  const many = Array.from({ length: 2000 }, (_, index) => [`dist/old/${index}.js`, ""]);
+  write("contested", { ...Object.fromEntries(many), "src/a.ts": "export const a = 3;" });
+  const builds = [1, 2].map(() => spawn(process.execPath, [join(project, "scripts/setup.mjs")]));
+  expect(await Promise.all(builds.map((child) => once(child, "exit")))).toEqual(Array(2).fill([0, null]));
+  expect(filesIn(join(project, "dist"))).toEqual(complete);
+  expect(readdirSync(project).filter((name) => name.startsWith("dist."))).toEqual([]);
+});
+
+/** A project of two sources. */
+function buildable(name: string): string {
+  const project = write(name, {
+    "package-lock.json": lock({}),
+    "tsconfig.build.json": '{ "compilerOptions": { "noEmitOnError": true, "types": [] }, "include": ["src", "apps"] }',
+    "src/a.ts": "export const a: number = 1;",
+    "apps/cli/main.ts": "export const main = 1;",
+  });
+  mkdirSync(join(project, "node_modules"));
+  symlinkSync(join(root, "node_modules", "typescript"), join(project, "node_modules", "typescript"), "junction");
+  return project;
+}
+
+function filesIn(path: string): readonly string[] {
+  return readdirSync(path, { recursive: true, encoding: "utf8" }).sort();
+}
 
 function runSetup(project: string, ...args: readonly string[]): { status: number | null; stderr: string } {
   for (const script of ["setup.mjs", "install.mjs", "build.mjs", "project-root.mjs"]) {
