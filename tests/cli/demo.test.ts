@@ -142,11 +142,12 @@ describe("an interrupted demo", () => {
 describe("what the demo says", () => {
   it("begins with the networks and the images", async () => {
     const io = { ...silentIo(), signal: AbortSignal.abort() };
-    const started = tinyDemo("words", { imageSize: 72, width: 0.25, middleFlowRepeats: 8, epochs: 1 }, io);
+    const { imageSize, width, middleFlowRepeats } = demoRecipe;
+    const started = tinyDemo("words", { imageSize, width, middleFlowRepeats, epochs: 1 }, io);
     await expect(started).rejects.toThrow("stopped after step 0");
     expect(io.written[0]).toMatchInlineSnapshot(`
       "Xception, built from scratch: 22,910,480 parameters, 22,855,952 trainable.
-      For this demo a quarter as wide, for images of 72×72: 1,386,933 parameters, 1,373,189 trainable.
+      For this demo a quarter as wide, with 2 blocks in the middle flow, for images of 72×72: 734,469 parameters, 727,349 trainable.
 
       Training images: 20 emoji by Google
         4 flags, 4 smileys, 4 people, 4 animals & plants, 4 food
@@ -174,7 +175,7 @@ describe("xception demo", () => {
     const { exitCode, stdout, stderr } = await capture(["demo", "--epochs", "1", "-o", at("cli"), "--json"]);
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
     const { history, evaluation, sha256, ...rest } = JSON.parse(stdout);
-    expect(rest).toMatchObject({ folder: at("cli"), files: demoFiles, seed: 0, epochs: 1, steps: 34 });
+    expect(rest).toMatchObject({ folder: at("cli"), files: demoFiles, seed: 0, epochs: 1, steps: 17 });
     expect(history).toHaveLength(1);
     expect(evaluation.images).toBe(1115);
     expect(JSON.parse(await readFile(at("cli", "evaluation.json"), "utf8"))).toEqual({
@@ -182,7 +183,7 @@ describe("xception demo", () => {
     });
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(stderr).toContain("Training images: 1,115 emoji by Google");
-    expect(stderr).toContain("training: 34/34, epoch 1/1, loss ");
+    expect(stderr).toContain("training: 17/17, epoch 1/1, loss ");
     expect(stderr).toContain(`Open ${at("cli", "report.html")} in a browser.\n`);
   }, 240_000);
 

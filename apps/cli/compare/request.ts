@@ -8,7 +8,7 @@ import { withCommas } from "../../../src/report/numbers.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import type { SettingsLayer } from "../../../src/train/settings/resolve.ts";
-import { demoRecipe, readDemoImages } from "../demo/data.ts";
+import { readDemoImages } from "../demo/data.ts";
 import type { CliIo } from "../io.ts";
 import { machineFacts } from "../machine.ts";
 import { nameOf, quote, required, type SettingSources, settingsLayers } from "../train/flags.ts";
@@ -31,17 +31,16 @@ export interface CompareFlags extends SettingSources {
   readonly json?: boolean;
 }
 
-/** Settings of `--demo`: those of `xception demo`, for images that Inception V3 accepts, and fewer epochs. */
+/** Batches of all networks, so that all take equally many steps. */
+const defaultBatchSize = 32;
+
+/** Settings of `--demo`, much like those of `xception demo`, but for whole networks and images that Inception V3 accepts. */
 const demoSettings = {
-  ...{ imageSize: 75, width: demoRecipe.width, epochs: 12, batchSize: demoRecipe.batchSize },
-  ...{ optimizer: demoRecipe.optimizer, weightDecay: demoRecipe.weightDecay, schedule: demoRecipe.schedule },
-  ...{ learningRate: demoRecipe.learningRate, labelSmoothing: demoRecipe.labelSmoothing },
+  ...{ imageSize: 75, width: 0.25, epochs: 12, batchSize: defaultBatchSize },
+  ...{ optimizer: "adamw", weightDecay: 0.05, schedule: "one-cycle", learningRate: 0.003, labelSmoothing: 0.1 },
   ...{ flip: true, rotation: 20, scale: 0.25, shift: 0.12, brightness: 0.4, contrast: 0.4, saturation: 1 },
 } as const;
 const demoNetworks = ["xception", "inception-v3", "xception --no-residual"];
-
-/** Batches of all networks, so that all take equally many steps. */
-const defaultBatchSize = 32;
 
 /**
  * Prepares a comparison from its command line; with `--demo`, writes the images to the output folder.

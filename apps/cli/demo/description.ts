@@ -78,9 +78,10 @@ function summaryOf({ training, test }: DemoImages, recipe: DemoRecipe, { top1 }:
   );
 }
 
-/** `a quarter as wide, for images of 72×72`. */
-function describeSize({ width, imageSize }: DemoRecipe): string {
-  return `${width === 0.25 ? "a quarter" : `${width} times`} as wide, for images of ${imageSize}×${imageSize}`;
+/** `a quarter as wide, with 2 blocks in the middle flow, for images of 72×72`. */
+function describeSize({ width, middleFlowRepeats, imageSize }: DemoRecipe): string {
+  const channels = width === 0.25 ? "a quarter" : `${width} times`;
+  return `${channels} as wide, with ${middleFlowRepeats} blocks in the middle flow, for images of ${imageSize}×${imageSize}`;
 }
 
 function settingsOf({ training, test }: DemoImages, recipe: DemoRecipe): Fact[] {
