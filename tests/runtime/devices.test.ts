@@ -1,4 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { mkdtemp, readdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, test, vi } from "vitest";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { createSession, probeModel, unavailable } from "../../src/runtime/node/engine.ts";
@@ -45,6 +48,20 @@ describe("devices", () => {
       `(a reason); expected cpu or wasm, which run everywhere, or another device that \`xception doctor\` finds. ${remedy}`,
     );
   });
+});
+
+test.each(["read", "never read"])("the profile of a session leaves no file when it is %s", async (kind) => {
+  const folder = await mkdtemp(join(tmpdir(), "xception-profiled-"));
+  vi.stubEnv("TMPDIR", folder);
+  vi.stubEnv("TEMP", folder);
+  const session = await createSession(probeModel, { profile: true });
+  await session.run({ x: floatTensor([1], Float32Array.of(5)) });
+  expect(await readdir(folder)).toEqual([expect.stringMatching(/^xception-profile-/)]);
+  if (kind === "read") expect((await session.endProfiling()).map(({ operator }) => operator)).toEqual(["Relu"]);
+  await session.dispose();
+  await session.dispose();
+  vi.unstubAllEnvs();
+  expect(await readdir(folder)).toEqual([]);
 });
 
 describe("the engine in WebAssembly", () => {

@@ -119,6 +119,7 @@ class NodeSession implements Session {
   protected readonly engine: NativeEngine;
   protected readonly session: InferenceSession;
   readonly #profileFolder: string | undefined;
+  #released: Promise<void> | undefined;
 
   constructor(engine: NativeEngine, session: InferenceSession, profileFolder: string | undefined) {
     this.engine = engine;
@@ -140,7 +141,6 @@ class NodeSession implements Session {
     this.session.endProfiling();
     const [file] = await readdir(this.#profileFolder);
     const events: EngineEvent[] = JSON.parse(await readFile(join(this.#profileFolder, file!), "utf8"));
-    await rm(this.#profileFolder, { recursive: true });
     return events
       .filter(({ cat, name }) => cat === "Node" && name.endsWith("_kernel_time"))
       .map(({ name, dur, args }) => ({
@@ -150,8 +150,14 @@ class NodeSession implements Session {
       }));
   }
 
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
     await this.session.release();
+    if (this.#profileFolder !== undefined) await rm(this.#profileFolder, { recursive: true });
   }
 }
 
