@@ -1,5 +1,5 @@
 import { type WeightDifferences, WeightsError } from "../base/errors.ts";
-import { initializeWeights, type Weights } from "../graph/initialize.ts";
+import { initialWeight, type Weights } from "../graph/initialize.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { snakeCase } from "../graph/layers.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
@@ -19,12 +19,14 @@ interface MapOptions {
   readonly constants?: ReadonlyMap<string, number> | undefined;
 }
 
-/** Result of matching a file's weights to a network; missing weights and those of another shape were initialized. */
+/** Result of matching a file's weights to a network. */
 export interface MappingReport extends WeightDifferences {
   /** Identification of layers: by name, by class and number, or only by order. */
   readonly by: "name" | "class" | "order";
   /** Number of weights loaded from the file. */
   readonly taken: number;
+  /** Weights that are missing or of another shape, by name: they were initialized. */
+  readonly initialized: readonly string[];
 }
 
 /**
@@ -68,18 +70,18 @@ export function mapWeights(
     absent,
   );
 
-  const usable = expected.filter(({ name, shape }) => sameShape(received.get(name)?.shape ?? [], shape));
-  if (usable.length === 0 && expected.length > 0) {
+  const fits = ({ name, shape }: WeightSpec) => sameShape(received.get(name)?.shape ?? [], shape);
+  const initialized = expected.filter((spec) => !fits(spec)).map(({ name }) => name);
+  const taken = expected.length - initialized.length;
+  if (taken === 0 && expected.length > 0) {
     throw new WeightsError({ where, what: "none of its weights belong to this network" });
   }
-  const drawn = usable.length === expected.length ? undefined : initializeWeights(network);
-  const weights = networkWeights(network).map(({ name, shape }): [string, FloatTensor] => {
-    const constant = constants.get(name);
-    if (constant !== undefined) return [name, filledTensor(shape, constant)];
-    const tensor = received.get(name);
-    return [name, tensor && sameShape(tensor.shape, shape) ? tensor : drawn!.get(name)!];
+  const weights = networkWeights(network).map((spec): [string, FloatTensor] => {
+    const constant = constants.get(spec.name);
+    if (constant !== undefined) return [spec.name, filledTensor(spec.shape, constant)];
+    return [spec.name, fits(spec) ? received.get(spec.name)! : initialWeight(spec, network.seed)];
   });
-  return { weights: new Map(weights), report: { by, taken: usable.length, ...differences } };
+  return { weights: new Map(weights), report: { by, taken, initialized, ...differences } };
 }
 
 /** Layers of a network, each with its counterpart in a file. */

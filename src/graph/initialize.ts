@@ -11,9 +11,12 @@ export type { Weights } from "./weights.ts";
  * does not affect the others.
  */
 export function initializeWeights(network: Network): Weights {
-  return new Map(
-    networkWeights(network).map((spec) => [spec.name, initializers[spec.initializer](spec, network.seed)]),
-  );
+  return new Map(networkWeights(network).map((spec) => [spec.name, initialWeight(spec, network.seed)]));
+}
+
+/** Initializes one weight of a network that has this seed. */
+export function initialWeight(spec: WeightSpec, seed: number): FloatTensor {
+  return initializers[spec.initializer](spec, seed);
 }
 
 const initializers: Readonly<Record<Initializer, (spec: WeightSpec, seed: number) => FloatTensor>> = {

@@ -1,13 +1,13 @@
 import { WeightsError } from "../base/errors.ts";
 import type { Source, SourceReader } from "../base/platform.ts";
-import { initializeWeights, type Weights } from "../graph/initialize.ts";
+import { initialWeight } from "../graph/initialize.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { checkWeights } from "../graph/weights.ts";
-import { topIndex, topOn } from "../models/parts.ts";
+import { layerAt, topIndex, topOn } from "../models/parts.ts";
 import type { Architecture } from "../models/registry.ts";
 import { sameShape } from "../tensor/shape.ts";
-import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
 import { openWeightsFile, type WeightsFile } from "./formats.ts";
 import type { ImagePreprocessing, Provenance } from "./model.ts";
 import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
@@ -51,15 +51,8 @@ export interface StartingPoint {
 
 /** Returns the record of weights loaded from a file. */
 export function startingPointOf({ headOn, format, report, origin }: StartingWeights, file: string): StartingPoint {
-  const { taken, missing, wrongShape } = report;
-  return {
-    file,
-    format,
-    tensors: taken,
-    headOn: headOn ?? null,
-    reinitialized: [...missing, ...wrongShape.map(nameIn)],
-    origin: { ...origin },
-  };
+  const { taken, initialized } = report;
+  return { file, format, tensors: taken, headOn: headOn ?? null, reinitialized: initialized, origin: { ...origin } };
 }
 
 /** An open file of weights to start from. */
@@ -119,52 +112,60 @@ export function startingWeightsIn(
   { file, where, origin }: StartingFile,
   { allowMissing, headOn, classes }: StartingWeightsOptions = {},
 ): StartingWeights {
+  const load = (of: Network, allowed: string) => weightsFor(of, file, { where, allowMissing: allowed });
   const labels = file.metadata?.labels;
-  const fitted = (start: StartingWeights) => (classes && labels ? fitClassifier(start, labels, classes) : start);
-  const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
-  const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
-  const about = { preprocessing: file.metadata?.preprocessing, origin };
-  const available = (of: Network) => weightsFor(of, file, { where, allowMissing: "*" });
-  const upTo = (place: string, loaded?: LoadedWeights): StartingWeights => {
-    const shorter = topOn(network, place);
-    const initial = initializeWeights(shorter);
-    const own = file.describedNetwork && selectWeights(shorter, available(shorter), initial);
-    // Order and numbering of layers only make sense for the whole network, unless the file is of the truncated one.
-    const part = selectWeights(shorter, loaded ?? available(network), initial);
-    const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
-    assertNothingMissing(shorter, best, where);
-    return fitted({ ...best, network: shorter, headOn: partsOf(shorter).top[0]!.inbound[0]!, ...about });
+  const complete = (loaded: LoadedWeights, of: Network, attachedTo?: string): StartingWeights => {
+    const start = { ...loaded, network: of, headOn: attachedTo, preprocessing: file.metadata?.preprocessing, origin };
+    return classes && labels ? fitClassifier(start, labels, classes) : start;
   };
-  if (headOn !== undefined) return upTo(headOn);
-  try {
-    const options = { where, allowMissing: patterns.length > 0 ? patterns.join(",") : undefined };
-    return fitted({ ...weightsFor(network, file, options), network, headOn: undefined, ...about });
-  } catch (error) {
-    if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
-    const loaded = available(network);
-    const reached = lastReached(network, loaded);
-    if (reached === undefined) throw error;
-    return upTo(reached, loaded);
+  let failure: unknown;
+  if (headOn === undefined) {
+    const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
+    const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
+    try {
+      return complete(load(network, patterns.join(",")), network);
+    } catch (error) {
+      if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
+      failure = error;
+    }
   }
+  const loaded = load(network, "*");
+  const place = headOn ?? lastReached(network, loaded);
+  if (place === undefined) throw failure;
+  const { name } = layerAt(network, place);
+  const shorter = topOn(network, name);
+  // Order and numbering of layers only make sense for the whole network, unless the file is of the truncated one.
+  const part = selectWeights(shorter, loaded);
+  const own = file.describedNetwork ? load(shorter, "*") : part;
+  const best = own.report.initialized.length < part.report.initialized.length ? own : part;
+  assertBodyFound(shorter, best, where);
+  // The rest of the file belongs to the removed layers.
+  return complete({ ...best, report: { ...best.report, unexpected: [] } }, shorter, name);
 }
 
 /** Reorders the file's classifier if its labels are the classes in another order; reinitializes it if they are others. */
 function fitClassifier(start: StartingWeights, labels: readonly string[], classes: readonly string[]): StartingWeights {
   const { network, report, notes } = start;
-  const found = foundIn(start);
-  const own = (network.layers.findLast(({ config }) => config.type === "Dense")?.weights ?? []).map(({ name }) => name);
+  const { taken, missing, initialized } = report;
+  const specs = network.layers.findLast(({ config }) => config.type === "Dense")?.weights ?? [];
+  const found = specs.map(({ name }) => name).filter((name) => !initialized.includes(name));
   const isSame = labels.length === classes.length && labels.every((label, index) => label === classes[index]);
-  if (isSame || own.length === 0 || !own.every((name) => found.has(name))) return start;
+  if (isSame || found.length === 0) return start;
   const order = classes.map((label) => labels.indexOf(label));
   const isReordered = labels.length === classes.length && !order.includes(-1);
-  const initial = isReordered ? undefined : initializeWeights(network);
-  const replaced = (name: string) => initial?.get(name) ?? reorderLast(found.get(name)!, order);
+  const replaced = specs.map((spec): [string, FloatTensor] => [
+    spec.name,
+    isReordered ? reorderLast(start.weights.get(spec.name)!, order) : initialWeight(spec, network.seed),
+  ]);
+  const without = {
+    taken: taken - found.length,
+    missing: [...missing, ...found],
+    initialized: [...initialized, ...found],
+  };
   return {
     ...start,
-    weights: new Map([...start.weights].map(([name, each]) => [name, own.includes(name) ? replaced(name) : each])),
-    report: isReordered
-      ? report
-      : { ...report, taken: report.taken - own.length, missing: [...report.missing, ...own] },
+    weights: new Map([...start.weights, ...replaced]),
+    report: isReordered ? report : { ...report, ...without },
     notes: [
       ...notes,
       isReordered
@@ -175,58 +176,50 @@ function fitClassifier(start: StartingWeights, labels: readonly string[], classe
 }
 
 /** Gathers along the last axis: position i of the result is position `order[i]` of the tensor. */
-function reorderLast({ shape, data }: FloatTensor, order: readonly number[]): FloatTensor {
+function reorderLast(tensor: FloatTensor, order: readonly number[]): FloatTensor {
+  const { data } = tensor;
   const count = order.length;
-  return floatTensor(
-    shape,
-    data.map((_, index) => data[index - (index % count) + order[index % count]!]!),
-  );
+  return { ...tensor, data: data.map((_, index) => data[index - (index % count) + order[index % count]!]!) };
 }
 
-/** Selects the weights of a truncated network from those of the whole one, or of itself; others are the initial ones. */
-function selectWeights(shorter: Network, loaded: LoadedWeights, initial: Weights): LoadedWeights {
+/** Selects the weights of a truncated network from those of the whole one; others are initialized. */
+function selectWeights(shorter: Network, { weights, report, ...rest }: LoadedWeights): LoadedWeights {
   const specs = networkWeights(shorter);
-  const names = new Set(specs.map(({ name }) => name));
-  const found = foundIn(loaded);
-  const fits = ({ name, shape }: WeightSpec) => found.has(name) && sameShape(found.get(name)!.shape, shape);
-  const wrongShape = loaded.report.wrongShape.filter((entry) => names.has(nameIn(entry)));
-  const wrong = new Set(wrongShape.map(nameIn));
+  const before = new Set(report.initialized);
+  const fits = ({ name, shape }: WeightSpec) => sameShape(weights.get(name)!.shape, shape);
+  const initialized = specs.filter((spec) => before.has(spec.name) || !fits(spec)).map(({ name }) => name);
+  const taken = specs.length - initialized.length;
   return {
-    ...loaded,
-    weights: new Map(specs.map((spec) => [spec.name, (fits(spec) ? found : initial).get(spec.name)!])),
-    report: {
-      ...loaded.report,
-      taken: specs.filter(fits).length,
-      missing: specs.filter((spec) => !fits(spec) && !wrong.has(spec.name)).map(({ name }) => name),
-      wrongShape,
-      // The rest of the file belongs to the removed layers.
-      unexpected: [],
-    },
+    ...rest,
+    weights: new Map(
+      specs.map((spec) => [spec.name, fits(spec) ? weights.get(spec.name)! : initialWeight(spec, shorter.seed)]),
+    ),
+    report: { by: report.by, taken, initialized, missing: initialized, unexpected: [], wrongShape: [] },
   };
 }
 
-/** @throws {WeightsError} weights below the top are missing. */
-function assertNothingMissing(network: Network, loaded: LoadedWeights, where: string): void {
-  const top = new Set(partsOf(network).top.flatMap(({ weights }) => weights.map(({ name }) => name)));
-  const body = networkWeights(network).filter(({ name }) => !top.has(name));
-  checkWeights(where, body, new Map([...foundIn(loaded)].filter(([name]) => !top.has(name))));
+/** @throws {WeightsError} weights below the top were initialized. */
+function assertBodyFound(network: Network, { weights, report }: LoadedWeights, where: string): void {
+  const body = partsOf(network).body.flatMap((layer) => layer.weights);
+  const found = body.filter(({ name }) => !report.initialized.includes(name));
+  checkWeights(where, body, new Map(found.map(({ name }) => [name, weights.get(name)!])));
 }
 
 /**
  * The last layer of feature maps that depends on no missing weight, if all that is missing comes after it, nothing has
  * another shape, and at least half of the layers that have weights come before: otherwise it is probably the wrong file.
  */
-function lastReached(network: Network, loaded: LoadedWeights): string | undefined {
-  const found = foundIn(loaded);
+function lastReached(network: Network, { report }: LoadedWeights): string | undefined {
   const { body, top } = partsOf(network);
+  const missing = new Set(report.missing);
+  const initialized = new Set(report.initialized);
   const complete = new Set<string>();
   for (const { name, inbound, weights } of body) {
-    if (inbound.every((source) => complete.has(source)) && weights.every((spec) => found.has(spec.name)))
+    if (inbound.every((source) => complete.has(source)) && !weights.some((spec) => initialized.has(spec.name)))
       complete.add(name);
   }
   const reached = body.slice(0, body.findLastIndex(({ name }) => complete.has(name)) + 1);
-  const topNames = new Set(top.flatMap(({ weights }) => weights.map(({ name }) => name)));
-  const differs = loaded.report.wrongShape.some((entry) => !topNames.has(nameIn(entry)));
+  const differs = body.some(({ weights }) => weights.some(({ name }) => initialized.has(name) && !missing.has(name)));
   const isWhole = top.length > 0 && !differs && reached.every(({ name }) => complete.has(name));
   const weighted = (layers: Network["layers"]) => layers.filter(({ weights }) => weights.length > 0).length;
   return isWhole && 2 * weighted(reached) >= weighted(body) ? reached.at(-1)?.name : undefined;
@@ -236,15 +229,4 @@ function lastReached(network: Network, loaded: LoadedWeights): string | undefine
 function partsOf(network: Network): { readonly body: Network["layers"]; readonly top: Network["layers"] } {
   const index = topIndex(network) ?? network.layers.length;
   return { body: network.layers.slice(0, index), top: network.layers.slice(index) };
-}
-
-/** The weights that were in the file. */
-function foundIn({ weights, report }: LoadedWeights): Weights {
-  const initialized = new Set([...report.missing, ...report.wrongShape.map(nameIn)]);
-  return new Map([...weights].filter(([name]) => !initialized.has(name)));
-}
-
-/** The weight's name in a report entry, which may contain more: `a/kernel (3×3 instead of 5×5)`. */
-function nameIn(entry: string): string {
-  return entry.replace(/ \(.*\)$/, "");
 }

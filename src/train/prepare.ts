@@ -3,7 +3,7 @@ import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
 import { limitPixels } from "../base/pixel-limit.ts";
 import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
-import { type BatchOptions, BatchSource } from "../data/batches.ts";
+import { type BatchOptions, BatchSource, notEnoughImages } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { ImageStore } from "../data/image-loading.ts";
 import { classWeightsOf } from "../data/sample-weights.ts";
@@ -168,9 +168,10 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const preparation = new ImagePreparation(started, platform);
   const views = settings.cachedViews ?? undefined;
   const presentation: Presentation = { augmentation, views, mixing, labelSmoothing, sampling, classWeights };
+  const needed = batchSize * size;
+  if (dataset.samples.length < needed) throw notEnoughImages([], dataset.samples.length, needed);
   const shared = { decode, shard: { rank, size } };
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
-  if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
 
   const isTrained = started.weights !== undefined || started.start !== undefined;
   const quantizationAware = weightRounding(settings, request, isTrained);

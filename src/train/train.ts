@@ -33,6 +33,8 @@ export async function train(dataset: ImageDataset, request: TrainingRequest): Pr
  */
 export async function runTraining(planned: TrainingPlan, given: TrainingHooks = {}): Promise<TrainingResult> {
   const { network, batchSize, epochs, communicator } = planned;
+  const stepsPerEpoch = planned.batches.batchesPerEpoch;
+  const prepared = withStatisticsFor(network, stepsPerEpoch);
   const isShared = communicator.size > 1;
   const hooks = communicator.rank === 0 ? given : withoutReports(given);
   const identity = hooks.checkpoints || hooks.resume || isShared ? await trainingIdentity(planned) : {};
@@ -45,14 +47,12 @@ export async function runTraining(planned: TrainingPlan, given: TrainingHooks = 
     const expected = `an epoch up to the last one, ${epochs}`;
     assertAllowed("train option resume, epoch of the checkpoint", epoch.index + 1, epoch.index <= epochs, expected);
   }
-  const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };
   // A checkpoint from before the head phase starts over.
   const resume = hooks.resume?.phase === "head" ? undefined : hooks.resume;
   if (!resume) await hooks.onStart?.(start);
   const ready = resume ? planned : await afterHead(planned, identity, hooks);
   const plan = await withActivationLimits(ready, { ...hooks, resume });
-  const prepared = withStatisticsFor(network, stepsPerEpoch);
   const tensors = tensorsOfFirstRank(communicator, resume?.state.tensors ?? plan.weights);
   const step = await (resume
     ? TrainingStep.restore(prepared, { ...resume.state, tensors }, plan.step)

@@ -144,6 +144,7 @@ test("a stand-in for the published weights goes all the way into a network of ot
   expect(report).toEqual({
     by: "name",
     taken: 90,
+    initialized: ["predictions/kernel", "predictions/bias"],
     missing: ["predictions/kernel", "predictions/bias"],
     unexpected: [],
     wrongShape: [],

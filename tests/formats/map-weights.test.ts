@@ -32,7 +32,7 @@ const top = layer("predictions", 4, [2, 4], [4]);
 
 test("names decide, whatever the order", () => {
   const { weights, report } = mapWeights(net, [top, norm, second, stem], { where });
-  expect(report).toEqual({ by: "name", taken: 8, missing: [], unexpected: [], wrongShape: [] });
+  expect(report).toEqual({ by: "name", taken: 8, initialized: [], missing: [], unexpected: [], wrongShape: [] });
   expect([...weights.keys()]).toEqual([
     "stem/kernel",
     "conv2d/kernel",
@@ -111,6 +111,7 @@ test("allowMissing takes all but the classifier, which starts anew", () => {
   expect(report).toEqual({
     by: "name",
     taken: 6,
+    initialized: ["predictions/kernel", "predictions/bias"],
     missing: [],
     unexpected: [],
     wrongShape: ["predictions/kernel (2×5 instead of 2×4)", "predictions/bias (5 instead of 4)"],

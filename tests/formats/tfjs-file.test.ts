@@ -169,6 +169,7 @@ test("a weight whose file is not there is missing, with the file's name, unless 
     'file "model.json": they are not the weights of this network; missing: b/kernel (there is no s1). Add the files, or allow the weights to be missing.',
   );
   const { weights: mapped, report } = mapWeights(net, layers, { where, allowMissing: "a/*,*kernel" });
-  expect(report).toEqual({ by: "name", taken: 1, missing: ["a/kernel", "b/kernel"], unexpected: [], wrongShape: [] });
+  const missing = ["a/kernel", "b/kernel"];
+  expect(report).toEqual({ by: "name", taken: 1, initialized: missing, missing, unexpected: [], wrongShape: [] });
   expect([...mapped.get("b/bias")!.data]).toEqual([5]);
 });

@@ -44,7 +44,7 @@ describe("one network in every format of Keras gives the outputs of Keras", () =
 
   test.each(models)("%s, with the network in it", async (file) => {
     const { network, weights, report } = await openModel(join(formats, file), nodePlatform);
-    expect(report).toEqual({ by: "name", taken: 25, missing: [], unexpected: [], wrongShape: [] });
+    expect(report).toEqual({ by: "name", taken: 25, initialized: [], missing: [], unexpected: [], wrongShape: [] });
     expect(largestDifference(await probabilities(network, weights, 2), golden.probabilities)).toBeLessThan(tolerance);
   });
 

@@ -132,7 +132,7 @@ test.each([
   [".h5 of Keras 2", legacy, "name"],
 ] as const)("a model within a model gives the answers of Keras: %s", async (_, bytes, by) => {
   const opened = await openModel(await bytes(), nodePlatform);
-  expect(opened.report).toEqual({ by, taken: 25, missing: [], unexpected: [], wrongShape: [] });
+  expect(opened.report).toEqual({ by, taken: 25, initialized: [], missing: [], unexpected: [], wrongShape: [] });
   const actual = await answers(opened);
   const expected = probabilities.flat();
   expect(actual.length).toBe(expected.length);
@@ -169,6 +169,7 @@ test("weights of the file's own network may be missing on purpose", async () => 
   expect(report).toEqual({
     by: "name",
     taken: 23,
+    initialized: ["predictions/kernel", "predictions/bias"],
     missing: ["predictions/kernel", "predictions/bias"],
     unexpected: [],
     wrongShape: [],

@@ -18,7 +18,14 @@ test("our own model file is opened with everything in it", async () => {
   const opened = await openModel(encodeModel(model), nodePlatform);
   expect(opened).toMatchObject({ ...model, format: "model file", notes: [] });
   expect(opened.network).toEqual(network);
-  expect(opened.report).toEqual({ by: "name", taken: 110, missing: [], unexpected: [], wrongShape: [] });
+  expect(opened.report).toEqual({
+    by: "name",
+    taken: 110,
+    initialized: [],
+    missing: [],
+    unexpected: [],
+    wrongShape: [],
+  });
 });
 
 test("its weights go into a network with another number of classes, if that is allowed", async () => {

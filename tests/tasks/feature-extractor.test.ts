@@ -198,20 +198,29 @@ describe("refusals", () => {
     const other = network("other", globalAveragePooling2d(conv2d(input([8, 8, 4]), { filters: 2, kernelSize: 3 })));
     const parts = { network: other, weights: initializeWeights(other), preprocessing: defaultPreprocessing };
     expect(
-      () => new FeatureExtractor({ ...parts, report: { missing: [], wrongShape: [] } }, platform),
+      () => new FeatureExtractor({ ...parts, report: { initialized: [] } }, platform),
     ).toThrowErrorMatchingInlineSnapshot(
       `[UsageError: network "other": a model must read images; received [8, 8, 4]; expected 3 channels (RGB) or 1 (grayscale).]`,
     );
   });
 
   it("of layers whose weights the file lacks", async () => {
-    const missing = ["block5_sepconv1/depthwise_kernel"];
-    const partial = new FeatureExtractor({ ...model, report: { missing, wrongShape: [] } }, platform);
+    const initialized = ["block5_sepconv1/depthwise_kernel"];
+    const partial = new FeatureExtractor({ ...model, report: { initialized } }, platform);
     expect((await partial.features(image!, { stages: [2] }))[0]!.layer).toBe("block3_sepconv1_act");
     expect(await messageOf(partial.features(image!, { stages: [2, 5] }))).toMatchInlineSnapshot(
       `"features of "block3_sepconv1_act", "block7_sepconv2_act": they need weights that the file does not have; received ["block5_sepconv1/depthwise_kernel"]. Choose an earlier layer."`,
     );
     await partial.dispose();
+  });
+
+  it("of layers whose weights have another shape in the file", async () => {
+    const options = { platform, network: { classes: 4 }, allowMissing: "predictions/*" };
+    await using other = await loadFeatureExtractor(bytes, options);
+    expect((await other.features(image!))[0]!.layer).toBe(other.lastMap);
+    expect(await messageOf(other.features(image!, { layers: ["predictions"] }))).toMatchInlineSnapshot(
+      `"features of "predictions": they need weights that the file does not have; received ["predictions/kernel", "predictions/bias"]. Choose an earlier layer."`,
+    );
   });
 
   it("of work after dispose, which may be called again", async () => {

@@ -94,6 +94,15 @@ test.each([
   expect(weights.get("block1_conv1/kernel")).toEqual(model.weights.get("block1_conv1/kernel"));
 });
 
+test("a classifier on an earlier layer keeps nothing of one for other classes, the bias neither", async () => {
+  const model = { ...smallModel(), labels: ["a", "b", "c"] };
+  const options = { headOn: "block5", classes: ["a", "b", "d"] };
+  const start = await startingWeights(model.network, "model.onnx", reader(encodeModel(model)), options);
+  expect(start.weights.get("predictions/bias")!.data).toEqual(new Float32Array(3));
+  expect(model.weights.get("predictions/bias")!.data).not.toEqual(new Float32Array(3));
+  expect(start.report.initialized).toEqual(["predictions/kernel", "predictions/bias"]);
+});
+
 test("imagenet is the published file, with the classifier only for 1000 classes, or that of a mirror", async () => {
   const asked = async (options: XceptionOptions, mirror?: string) => {
     const read = (path: string): Promise<Uint8Array> => {
@@ -138,6 +147,7 @@ test("the published ImageNet weights without block 14's kernels carry a classifi
   expect(start.report).toEqual({
     by: "name",
     taken: 222,
+    initialized: ["predictions/kernel", "predictions/bias"],
     missing: ["predictions/kernel", "predictions/bias"],
     unexpected: [],
     wrongShape: [],

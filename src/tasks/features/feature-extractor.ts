@@ -47,8 +47,7 @@ export interface LoadExtractorOptions extends OpenAsOptions, PreprocessingOption
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
   readonly preprocessing: ImagePreprocessing;
   readonly notes?: readonly string[];
-  /** Weights that the file lacks and that were initialized instead. */
-  readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
+  readonly report: Pick<OpenedModel["report"], "initialized">;
   /** Runs parts of a graph of another tool, whose results are the network's layers; SHA-256 of its file. */
   readonly foreign?: { readonly load: LoadPart; readonly digest: string };
 }
@@ -141,8 +140,7 @@ export class FeatureExtractor {
   #partFor(choice: FeatureChoice): FeatureNetwork {
     const part = featureNetwork(this.network, choice);
     const used = new Set(networkWeights(part.network).map(({ name }) => name));
-    const { missing, wrongShape } = this.#model.report;
-    const absent = [...missing, ...wrongShape].filter((name) => used.has(name));
+    const absent = this.#model.report.initialized.filter((name) => used.has(name));
     if (absent.length === 0) return part;
     throw new WeightsError({
       where: `features of ${part.layers.map((layer) => `"${layer}"`).join(", ")}`,
@@ -169,7 +167,7 @@ export async function loadFeatureExtractor(
     const graph = await graphFeatures(found, platform.engine, { ...options, inputShape, session });
     const foreign = { load: graph.load, digest: await sha256(found.bytes) };
     const { network, preprocessing, notes } = graph;
-    const model = { network, weights: new Map(), preprocessing, notes, report: { missing: [], wrongShape: [] } };
+    const model = { network, weights: new Map(), preprocessing, notes, report: { initialized: [] } };
     return new FeatureExtractor({ ...model, foreign }, platform, session);
   }
   const opened = await openAs(found, { ...options, network });
