@@ -12,7 +12,7 @@ export default defineConfig({
     // By default one worker on two cores, which mostly wait for each other.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     globalSetup: ["tests/temporary-folder.ts"],
-    setupFiles: ["tests/property-seed.ts"],
+    setupFiles: ["tests/setup.ts"],
     // No test measures time; this only ends one that hangs.
     testTimeout: 120_000,
     hookTimeout: 120_000,
