@@ -65,13 +65,11 @@ export async function trainInBoth(
   const onProgress = ({ stepLoss }: { stepLoss: number }) => void losses.push(stepLoss);
   const dataset = datasetOf(pixels, size);
   const { weights } = await train(dataset, { ...settings, network, weights: start, onProgress });
+  const shapes = [...weights].map(([name, { shape }]) => [name, shape] as const);
+  const bytesOfAll = (all: Weights) => Buffer.concat(shapes.map(([name]) => bytesOf(all.get(name)!.data)));
   browser.serve("/pixels", pixels);
-  const shapes: [string, readonly number[]][] = [];
-  for (const [name, { shape, data }] of weights) {
-    browser.serve(`/start/${name}`, bytesOf(start.get(name)!.data));
-    browser.serve(`/node/${name}`, bytesOf(data));
-    shapes.push([name, shape]);
-  }
+  browser.serve("/start", bytesOfAll(start));
+  browser.serve("/node", bytesOfAll(weights));
   const found = await page.evaluate(
     async ({ network, settings, shapes, size, images }) => {
       const bytes = async (path: string) => (await fetch(path)).arrayBuffer();
@@ -82,22 +80,32 @@ export async function trainInBoth(
         label: index % 2,
         image: { width: size, height: size, data: pixels.slice(index * length, (index + 1) * length) },
       }));
-      const read = async (folder: string, name: string) => new Float32Array(await bytes(`${folder}/${name}`));
-      const start = new Map<string, { type: "float32"; shape: readonly number[]; data: Float32Array }>();
-      for (const [name, shape] of shapes) start.set(name, { type: "float32", shape, data: await read("start", name) });
+      const read = async (path: string) => {
+        const values = new Float32Array(await bytes(path));
+        const all = new Map<string, { type: "float32"; shape: readonly number[]; data: Float32Array }>();
+        let at = 0;
+        for (const [name, shape] of shapes) {
+          const end = at + shape.reduce((product, side) => product * side, 1);
+          all.set(name, { type: "float32", shape, data: values.slice(at, end) });
+          at = end;
+        }
+        return all;
+      };
+      const start = await read("start");
       const losses: number[] = [];
       const onProgress = ({ stepLoss }: { stepLoss: number }) => void losses.push(stepLoss);
       const { weights } = await xception.train(
         { classes: ["even", "odd"], samples },
         { ...settings, network: network as Network, weights: start, onProgress },
       );
+      const inNode = await read("node");
       let [moved, apart] = [0, 0];
       for (const [name, { data }] of weights) {
         if (/moving_/.test(name)) continue;
-        const [from, inNode] = [start.get(name)!.data, await read("node", name)];
-        for (const [index, value] of inNode.entries()) {
-          moved += (value - from[index]!) ** 2;
-          apart += (value - data[index]!) ** 2;
+        const [from, there] = [start.get(name)!.data, inNode.get(name)!.data];
+        for (let index = 0; index < there.length; index++) {
+          moved += (there[index]! - from[index]!) ** 2;
+          apart += (there[index]! - data[index]!) ** 2;
         }
       }
       return { losses, moved: Math.sqrt(moved), apart: Math.sqrt(apart / moved) };
