@@ -94,17 +94,21 @@ async function trainFourSteps(
   for (let count = 0; count < 4; count++) losses.push((await step.run({ images, targets, learningRate })).loss);
   const after = step.weights();
   await step.dispose();
-  const norms = networkWeights(of).map(({ name }) => {
+  const entries = networkWeights(of).map(({ name }) => {
     const [now, before] = [after.get(name)!.data, weights.get(name)!.data];
-    return [name, [norm(now), norm(now.map((value, index) => value - before[index]!))]];
+    return [name, norms(now, before)];
   });
-  return { losses, norm_and_change_after: Object.fromEntries(norms) };
+  return { losses, norm_and_change_after: Object.fromEntries(entries) };
 }
 
-function norm(values: Float32Array): number {
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  return Math.sqrt(squares);
+/** Norms of a weight and of its change. */
+function norms(now: Float32Array, before: Float32Array): [norm: number, change: number] {
+  let [norm, change] = [0, 0];
+  for (let index = 0; index < now.length; index++) {
+    norm += now[index]! ** 2;
+    change += Math.fround(now[index]! - before[index]!) ** 2;
+  }
+  return [Math.sqrt(norm), Math.sqrt(change)];
 }
 
 /** What deviates by more than is allowed. */
