@@ -29,7 +29,7 @@ export async function interleave(
   const times: Record<string, number[]> = Object.fromEntries(Object.keys(alternatives).map((name) => [name, []]));
   for (let round = -warmUp; round < rounds; round++) {
     for (const [name, run] of Object.entries(alternatives)) {
-      // The engine's threads go on spinning for a while after a run, and would take the next one's cores.
+      // Threads of some engines go on spinning for a while after a run, and would take the next one's cores.
       await pause(100);
       const elapsedMs = await timeMs(run);
       if (round >= 0) times[name]!.push(elapsedMs);

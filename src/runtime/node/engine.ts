@@ -85,6 +85,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     // With it, the second run allocates one large block while the blocks of the first stay: half as much memory again in
     // training, and no faster.
     enableMemPattern: false,
+    // Its threads otherwise wait for the next run in a busy loop, for tens of milliseconds, and take the cores from decoding.
+    extra: { session: { force_spinning_stop: "1" } },
     intraOpNumThreads: options.threads ?? availableParallelism(),
     // Fatal errors only: others are thrown, and warnings concern the engine's own optimizations.
     logSeverityLevel: 4,
