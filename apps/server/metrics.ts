@@ -46,12 +46,13 @@ export class Metrics {
   observe(name: string, labels: MetricLabels, seconds: number): void {
     const { samples } = this.#families.get(name)!;
     const raise = (key: string, by: number) => samples.set(key, (samples.get(key) ?? 0) + by);
-    for (const limit of bucketsSeconds) {
-      raise(`${name}_bucket${labelText({ ...labels, le: String(limit) })}`, seconds <= limit ? 1 : 0);
-    }
-    raise(`${name}_bucket${labelText({ ...labels, le: "+Inf" })}`, 1);
-    raise(`${name}_sum${labelText(labels)}`, seconds);
-    raise(`${name}_count${labelText(labels)}`, 1);
+    const text = labelText(labels);
+    // Rendered once: this runs for every request.
+    const bucket = text === "" ? `${name}_bucket{` : `${name}_bucket${text.slice(0, -1)},`;
+    for (const limit of bucketsSeconds) raise(`${bucket}le="${limit}"}`, seconds <= limit ? 1 : 0);
+    raise(`${bucket}le="+Inf"}`, 1);
+    raise(`${name}_sum${text}`, seconds);
+    raise(`${name}_count${text}`, 1);
   }
 
   /** Removes the samples whose labels include these. */
