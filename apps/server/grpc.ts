@@ -7,7 +7,7 @@ import { errorReply, RefusedError, statusOf } from "./exchange.ts";
 import { grpcMessages } from "./grpc-messages.ts";
 import { assertNoSharedMemory, type GivenInput, infer, modelConfig, modelMetadata } from "./infer.ts";
 import { changeRepository, modelStatistics, type Service, serverMetadata } from "./routes.ts";
-import { byteStringTensor, elementsFromBytes, elementsFromJson } from "./tensors.ts";
+import { elementsFromBytes, elementsFromJson, tensorBytes } from "./tensors.ts";
 
 /** The Open Inference Protocol over gRPC. */
 export interface GrpcServer {
@@ -131,14 +131,9 @@ export async function createGrpc(service: Service, { maxBodyBytes, check }: Grpc
         model_name: model.file.name,
         model_version: model.file.version,
         id: request.id,
-        outputs: inferred.map(({ name, shape, values }) => {
-          return { name, datatype: values instanceof Float32Array ? "FP32" : "BYTES", shape };
-        }),
+        outputs: inferred.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
         // As in Triton, always in the raw form.
-        raw_output_contents: inferred.map(({ values }) => {
-          if (!(values instanceof Float32Array)) return byteStringTensor(values);
-          return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-        }),
+        raw_output_contents: inferred.map(({ values }) => tensorBytes(values)),
       };
     }),
   });

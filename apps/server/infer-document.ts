@@ -6,7 +6,7 @@ import type { InferOutput, InferParameters, InferResponse } from "../../src/clie
 import type { ServerReply, ServerRequest } from "./exchange.ts";
 import { assertNoSharedMemory, type GivenInput, type Inference, type InferredOutput, infer } from "./infer.ts";
 import type { ServedModel } from "./served-model.ts";
-import { byteStringTensor, elementsFromBytes, elementsFromJson } from "./tensors.ts";
+import { elementsFromBytes, elementsFromJson, tensorBytes } from "./tensors.ts";
 
 /** Header with the length of the JSON document in a body that goes on with binary data. */
 export const inferHeader = "inference-header-content-length";
@@ -113,13 +113,9 @@ function givenInputs({ inputs }: InferDocument, binary: Uint8Array): readonly Gi
   });
 }
 
-function writeOutput({ name, shape, values, wanted }: InferredOutput, isBinary: boolean) {
-  const datatype = values instanceof Float32Array ? "FP32" : "BYTES";
+function writeOutput({ name, datatype, shape, values, wanted }: InferredOutput, isBinary: boolean) {
   const output: InferOutput = { name, datatype, shape };
   if (!((wanted.parameters?.binary_data ?? isBinary) === true)) return { output: { ...output, data: [...values] } };
-  const bytes =
-    values instanceof Float32Array
-      ? Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-      : byteStringTensor(values);
+  const bytes = tensorBytes(values);
   return { output: { ...output, parameters: { binary_data_size: bytes.length } }, bytes };
 }

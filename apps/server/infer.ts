@@ -31,6 +31,7 @@ export interface Inference {
 /** An output: probabilities, or classes in the classification extension's form, `value:index:label`. */
 export interface InferredOutput {
   readonly name: string;
+  readonly datatype: "FP32" | "BYTES";
   readonly shape: readonly number[];
   readonly values: Float32Array | readonly string[];
   readonly wanted: WantedOutput;
@@ -105,11 +106,11 @@ export async function infer(model: ServedModel, { inputs, outputs, parameters, s
     if (classes === undefined) {
       const values = new Float32Array(results.length * length);
       for (const [row, probabilities] of results.entries()) values.set(probabilities, row * length);
-      return { name, shape: [results.length, length], values, wanted: output };
+      return { name, datatype: "FP32", shape: [results.length, length], values, wanted: output };
     }
     const top = results.map((probabilities) => model.classifier.rank(probabilities, classes));
     const values = top.flat().map(({ probability, index, label }) => `${probability}:${index}:${label}`);
-    return { name, shape: [results.length, Math.min(classes, length)], values, wanted: output };
+    return { name, datatype: "BYTES", shape: [results.length, Math.min(classes, length)], values, wanted: output };
   });
 }
 

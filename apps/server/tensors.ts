@@ -66,10 +66,11 @@ export function elementsFromJson(type: InputType, shape: readonly number[], data
   return pixelsOf(values, where);
 }
 
-/** Strings in the binary form of `BYTES`. */
-export function byteStringTensor(strings: readonly string[]): Uint8Array {
+/** Writes an output in the binary form of its data type: numbers of `FP32`, strings of `BYTES`. */
+export function tensorBytes(values: Float32Array | readonly string[]): Uint8Array {
+  if (values instanceof Float32Array) return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
   return Buffer.concat(
-    strings.flatMap((text) => {
+    values.flatMap((text) => {
       const bytes = Buffer.from(text);
       const length = Buffer.alloc(4);
       length.writeUInt32LE(bytes.length);
