@@ -1,6 +1,7 @@
 /**
  * What do batching and HTTP cost or bring, and what does the server do with ten times the load it can take? Everything is
- * compared with the classifier alone, or with a bare fastify around it, interleaved in one process.
+ * compared with the classifier alone and with a bare fastify around it, with a limit on its queue and nothing else, interleaved in
+ * one process.
  * `npx tsx bench/serve.ts FOLDER [rounds] [overload seconds] [size] [width]`, by default 8 rounds, 30 s, 299×299, full width.
  */
 
@@ -62,10 +63,17 @@ const serverWith = async (instanceCount: number) => {
 const cores = availableParallelism();
 const one = await serverWith(1);
 const onePerCore = await serverWith(cores);
+const most = settings.maxQueueSize + settings.maxBatchSize;
+let pending = 0;
 const bare = fastify({ bodyLimit: settings.maxBodyBytes });
 bare.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
-bare.post("/classify", ({ body }) => classifier.classify(new Uint8Array(body as Buffer)));
+bare.post("/classify", async ({ body }, reply) => {
+  if (pending >= most) return reply.code(429).send();
+  pending++;
+  return classifier.classify(new Uint8Array(body as Buffer)).finally(() => pending--);
+});
 const bareUrl = await bare.listen({ host: "127.0.0.1", port: 0 });
+const bareClient = createClient(bareUrl);
 
 // Batches of one size.
 const prepared = await Promise.all(photos.slice(0, 8).map((photo) => classifier.prepare(photo)));
@@ -91,16 +99,25 @@ const alone = async () => {
   for await (const result of classifier.classifyAll(photos)) if ("error" in result) throw result.error;
 };
 const throughput = await interleave({ alone, one: () => ask(one), onePerCore: () => ask(onePerCore) }, rounds, 1);
-const [photo] = photos;
+// One client that asks again as soon as it is answered.
+const burst = 4;
+let bursts = 0;
+const oneByOne = (classify: (photo: (typeof photos)[number]) => Promise<unknown>) => async () => {
+  const start = burst * Math.floor(bursts++ / 4);
+  for (let index = start; index < start + burst; index++) await classify(photos[index % photos.length]!);
+};
 const single = await interleave(
   {
-    alone: () => classifier.classify(photo!),
-    one: () => one.client.classify(photo!),
-    onePerCore: () => onePerCore.client.classify(photo!),
+    alone: oneByOne((photo) => classifier.classify(photo)),
+    bare: oneByOne((photo) => bareClient.classify(photo)),
+    one: oneByOne((photo) => one.client.classify(photo)),
+    onePerCore: oneByOne((photo) => onePerCore.client.classify(photo)),
   },
-  4 * rounds,
+  8 * rounds,
   2,
 );
+const addedMs = (server: "bare" | "one") =>
+  rounded(median(single[server]!.map((time, round) => (time - single.alone![round]!) / burst)), 2);
 
 /** Images per second that the classifier alone can take. */
 const capacity = photos.length / (median(throughput.alone!) / 1000);
@@ -114,9 +131,9 @@ async function overload(name: string, target: string) {
   const load = autocannon({
     url: `${target}/classify`,
     method: "POST",
-    body: Buffer.from(photo!),
+    body: Buffer.from(photos[0]!),
     headers: { "content-type": "image/jpeg" },
-    connections: settings.maxQueueSize + settings.maxBatchSize + Math.round(10 * capacity),
+    connections: most + Math.round(10 * capacity),
     connectionRate: 1,
     duration: seconds,
     timeout: 120,
@@ -156,10 +173,8 @@ writeResult("serve", {
     "time per image ÷ batch 1": ratio(engine[`batch ${batch}`]!),
   })),
   "throughput, server ÷ classifier alone": throughputOf("one"),
-  "latency of one client, server − classifier alone, ms": rounded(
-    median(single.one!.map((time, round) => time - single.alone![round]!)),
-    2,
-  ),
+  "latency of one client, server − classifier alone, ms": addedMs("one"),
+  "latency of one client, bare fastify − classifier alone, ms": addedMs("bare"),
   "with an instance for each core": {
     "throughput ÷ classifier alone": throughputOf("onePerCore"),
     "latency of one client ÷ classifier alone": rounded(
