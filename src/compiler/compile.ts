@@ -9,6 +9,7 @@ import { foldBatchNorm, foldStructure } from "./fold-batch-norm.ts";
 import { lower } from "./lower.ts";
 import { type OnnxOptions, toOnnx } from "./onnx/onnx.ts";
 import { toProgram } from "./program/program.ts";
+import { padChannels } from "./quantize/pad-channels.ts";
 import type { Quantization } from "./quantize/quantization.ts";
 import { quantizeGraph, quantizeStructure } from "./quantize/quantize.ts";
 import { cacheLimits } from "./split-batch.ts";
@@ -109,8 +110,11 @@ export function compileGraph(
         expected: "limits of activations",
       });
     }
-    if (weights.size === 0) return toOnnx(quantizeStructure(foldStructure(graph).graph, quantization).graph, others);
-    const { graph: rounded, weights: integers } = quantizeGraph(foldBatchNorm(graph, weights), quantization);
+    const isStructure = weights.size === 0;
+    const folded = isStructure ? { graph: foldStructure(graph).graph, weights } : foldBatchNorm(graph, weights);
+    const padded = padChannels(folded);
+    if (isStructure) return toOnnx(quantizeStructure(padded.graph, quantization).graph, others);
+    const { graph: rounded, weights: integers } = quantizeGraph(padded, quantization);
     return toOnnx(rounded, { ...others, weights: integers });
   }
   const options = { ...others, storedAs };

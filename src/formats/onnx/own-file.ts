@@ -1,7 +1,8 @@
-import { withNormalizations } from "../../compiler/fold-batch-norm.ts";
+import { foldStructure, withNormalizations } from "../../compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
+import { withoutPadding } from "../../compiler/quantize/pad-channels.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Signature } from "../signatures.ts";
 
@@ -14,7 +15,8 @@ export const onnxSignature: Signature = {
 
 /** The tensors of a graph of ours, including the batch normalizations that an integer form folds. */
 export function networkTensors(network: Network, { tensors }: Pick<OnnxContent, "tensors">): OnnxContent["tensors"] {
-  return withNormalizations(lower(network, { mode: "inference", batchSize: 1 }).graph, tensors);
+  const { graph } = lower(network, { mode: "inference", batchSize: 1 });
+  return withNormalizations(graph, withoutPadding(foldStructure(graph).graph, tensors));
 }
 
 /** Returns whether a graph of ours takes decoded images, as those of model files do; plain graphs take floats. */
