@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { foldBatchNorm, foldStructure } from "../../src/compiler/fold-batch-norm.ts";
 import { lower } from "../../src/compiler/lower.ts";
-import { padChannels, withoutPadding } from "../../src/compiler/quantize/pad-channels.ts";
+import { withoutPadding } from "../../src/compiler/padding.ts";
+import { padChannels } from "../../src/compiler/quantize/pad-channels.ts";
 import {
   add,
   concatenate,
@@ -83,6 +84,7 @@ describe("no channels are added", () => {
     ["if they were more than an eighth of a map", globalAveragePooling2d(depthwise(20))],
     ["to a map that the graph returns", depthwise(30)],
     ["to a map that is concatenated", conv2d(concatenate([twice, relu(twice)]), end)],
+    ["to a map that a grouped convolution reads", conv2d(depthwise(30), { ...end, filters: 30, groups: 3 })],
     ["where no convolution is depthwise", globalAveragePooling2d(conv2d(maps(30), end))],
   ])("%s", (_, output) => {
     const plain = folded(network("small", output));

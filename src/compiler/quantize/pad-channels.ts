@@ -1,19 +1,13 @@
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import { type Operation, type OpGraph, readersOf, type Value } from "../../graph/ops.ts";
-import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
-import { type FloatTensor, floatTensor, type LazyTensor } from "../../tensor/tensor.ts";
+import { type Shape, sameShape } from "../../tensor/shape.ts";
 import type { FoldedGraph } from "../fold-batch-norm.ts";
-
-/** ONNX Runtime's integer kernels for depthwise convolutions compute 16 channels at once, on x86 and ARM. */
-const step = 16;
-
-/** Most channels to add, as a fraction of a map's own. */
-const mostAdded = 1 / 8;
+import { paddedChannels, resized } from "../padding.ts";
 
 /**
  * Adds channels of zeros to maps that depthwise convolutions read, up to a multiple of 16: with 728 channels, such a convolution takes
  * 2.6 times as long as with 736. The results stay exactly the same.
- * @param folded its weights may be missing; they are then only of the graph's shapes.
+ * @param folded its weights may be missing.
  */
 export function padChannels({ graph, weights }: FoldedGraph): FoldedGraph {
   const shapes = paddedShapes(graph);
@@ -25,8 +19,9 @@ export function padChannels({ graph, weights }: FoldedGraph): FoldedGraph {
     outputs: new Map(),
   });
   for (const { config, inputs, outputs } of graph.operations) {
-    const isDepthwise = config.kind === "conv" && config.groups > 1;
-    const groups = isDepthwise && { groups: shaped(inputs[0]!).shape[1]! };
+    const padded = shapes.get(inputs[0]!.name);
+    // Of the convolutions with groups, only depthwise ones read padded maps.
+    const groups = padded && config.kind === "conv" && config.groups > 1 && { groups: padded[1]! };
     build.ops(
       { ...config, ...groups },
       inputs.map(shaped),
@@ -40,32 +35,6 @@ export function padChannels({ graph, weights }: FoldedGraph): FoldedGraph {
       [...weights].map(([name, tensor]) => [name, shapes.has(name) ? resized(tensor, shapes.get(name)!) : tensor]),
     ),
   };
-}
-
-/** Removes the zeros that {@link padChannels} has added to the weights of a graph. */
-export function withoutPadding(
-  graph: OpGraph,
-  tensors: ReadonlyMap<string, LazyTensor>,
-): ReadonlyMap<string, LazyTensor> {
-  const all = new Map(tensors);
-  const shapes = paddedShapes(graph);
-  for (const { name, shape } of graph.parameters) {
-    const stored = tensors.get(name);
-    if (stored === undefined || !shapes.has(name) || !sameShape(stored.shape, shapes.get(name)!)) continue;
-    all.set(name, { shape, read: () => resized(stored.read(), shape) });
-  }
-  return all;
-}
-
-/** Cuts a tensor to a shape that differs only in the first two axes, or fills it up with zeros. */
-function resized({ shape, data }: FloatTensor, to: Shape): FloatTensor {
-  const result = floatTensor(to);
-  const [width, newWidth] = [sizeOf(shape.slice(1)), sizeOf(to.slice(1))];
-  for (let row = 0; row < Math.min(shape[0]!, to[0]!); row++) {
-    const start = row * width;
-    result.data.set(data.subarray(start, start + Math.min(width, newWidth)), row * newWidth);
-  }
-  return result;
 }
 
 /** Values that have as many channels as each other. */
@@ -84,8 +53,8 @@ function paddedShapes(graph: OpGraph): ReadonlyMap<string, Shape> {
     for (const value of [...inputs, ...outputs]) values.set(value.name, value);
   for (const group of equalChannels(graph)) {
     const channels = values.get(group.values[0]!)!.shape[1]!;
-    const padded = Math.ceil(channels / step) * step;
-    if (group.isFixed || !group.isRead || padded - channels > mostAdded * channels) continue;
+    const padded = paddedChannels(channels);
+    if (group.isFixed || !group.isRead || padded === channels) continue;
     const widen = ({ name, shape }: Value, axis: number) =>
       shapes.set(name, (shapes.get(name) ?? shape).with(axis, padded));
     for (const name of group.values) widen(values.get(name)!, 1);

@@ -2,7 +2,7 @@ import { foldStructure, withNormalizations } from "../../compiler/fold-batch-nor
 import { imageInput, lower } from "../../compiler/lower.ts";
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
-import { withoutPadding } from "../../compiler/quantize/pad-channels.ts";
+import { withoutPadding } from "../../compiler/padding.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Signature } from "../signatures.ts";
 
