@@ -1,10 +1,9 @@
-import * as z from "zod";
 import { parseCsv } from "../base/csv.ts";
-import { checkDocument } from "../base/document.ts";
 import { DataError, FormatError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import { assertOption, number, wholeNumber } from "../base/kinds.ts";
+import { assertOption, number, text, wholeNumber } from "../base/kinds.ts";
 import type { FolderListing } from "../base/platform.ts";
+import { fitting, list, record } from "../base/schema.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { compareCodePoints, type ImageDataset, isHidden, isImageFile, type Sample } from "./dataset.ts";
 
@@ -50,15 +49,8 @@ export function targetsOf(
 /** The labels of images by file, as paths inside the data set's folder. */
 export type LabelsByFile = ReadonlyMap<string, readonly string[]>;
 
-const expecting = (what: string) => ({
-  error: ({ input }: { readonly input?: unknown }) => `expected ${what}, received ${JSON.stringify(input)}`,
-});
-
-const labelsSchema = z.record(
-  z.string(),
-  z.array(z.string(expecting("a label")).min(1, expecting("a label")), expecting('a list of labels, e.g. ["cat"]')),
-);
-const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")).min(0, expecting("a number from 0")));
+const labelsSchema = record(list({ ...text("LABEL"), expected: "a label" }));
+const weightsSchema = record(number({ from: 0 }));
 
 /** Enough for eight million images. */
 const jsonOptions = { uniqueKeys: true, most: 2 ** 24 } as const;
@@ -70,13 +62,13 @@ const jsonOptions = { uniqueKeys: true, most: 2 ** 24 } as const;
  * @throws {FormatError} it is neither, or lists a file twice.
  */
 export function parseLabels(content: string, where: string): LabelsByFile {
-  const text = content.replace(/^\uFEFF/, "");
-  if (text.trimStart().startsWith("{")) {
-    const document = checkDocument(labelsSchema, parseJson(text, where, jsonOptions), where);
+  const written = content.replace(/^\uFEFF/, "");
+  if (written.trimStart().startsWith("{")) {
+    const document = fitting(labelsSchema, parseJson(written, where, jsonOptions), where);
     return new Map(Object.entries(document).map(([file, labels]) => [file, [...new Set(labels)]]));
   }
   const labelsByFile = new Map<string, readonly string[]>();
-  for (const { line, fields } of parseCsv(text, where)) {
+  for (const { line, fields } of parseCsv(written, where)) {
     const row = fields.join(",").trim();
     if (row === "" || (labelsByFile.size === 0 && /^file,labels?$/i.test(row))) continue;
     const [file = "", names = ""] = fields.map((field) => field.trim());
@@ -143,8 +135,8 @@ export function multiLabelDataset(
  * @throws {FormatError} it is not such a file, or a weight is invalid.
  * @throws {DataError} its names differ from the classes.
  */
-export function parseMapWeights(text: string, classes: readonly string[], where: string): number[] {
-  const weights = checkDocument(weightsSchema, parseJson(text, where, jsonOptions), where);
+export function parseMapWeights(content: string, classes: readonly string[], where: string): number[] {
+  const weights = fitting(weightsSchema, parseJson(content, where, jsonOptions), where);
   const missing = classes.filter((name) => !Object.hasOwn(weights, name)).map((name) => `${name} is missing`);
   const strange = Object.keys(weights).filter((name) => !classes.includes(name));
   const differences = [...missing, ...strange.map((name) => `${name} is unknown`)];

@@ -28,9 +28,9 @@ describe("a file of labels", () => {
     ],
     ["1.jpg,a\n1.jpg,b", 'labels, line 2: an earlier line has this file; received "1.jpg".'],
     ['1.jpg,a\n"2.jpg,b', 'labels, line 2: a quoted field is never closed; received "\\"2.jpg,b"'],
-    ['{"1.jpg": "cat"}', 'labels, field 1.jpg: expected a list of labels, e.g. ["cat"], received "cat".'],
-    ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: expected a label, received 3."],
-    ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: expected a label, received "".'],
+    ['{"1.jpg": "cat"}', 'labels, field 1.jpg: this value is not allowed; received "cat"; expected a list.'],
+    ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: this value is not allowed; received 3; expected a label."],
+    ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: this value is not allowed; received ""; expected a label.'],
     ['{"1.jpg": [', "labels, character 11: this is not JSON."],
     ['{"1.jpg": ["a"], "2.jpg": ["a"], "1.jpg": ["b"]}', 'labels: duplicate name; received "1.jpg".'],
   ])("refused: %j", (text, message) => {
@@ -107,8 +107,12 @@ describe("weights of the classes", () => {
     expect(parse('{"cat": 1, "cow": 2}')).toThrow(
       "weights: its weights are not those of the classes: dog is missing, cow is unknown; expected cat, dog.",
     );
-    expect(parse('{"cat": -1, "dog": 2}')).toThrow("weights, field cat: expected a number from 0, received -1.");
-    expect(parse('{"cat": 1, "dog": "2"}')).toThrow('weights, field dog: expected a number from 0, received "2".');
+    expect(parse('{"cat": -1, "dog": 2}')).toThrow(
+      "weights, field cat: this value is not allowed; received -1; expected a number from 0.",
+    );
+    expect(parse('{"cat": 1, "dog": "2"}')).toThrow(
+      'weights, field dog: this value is not allowed; received "2"; expected a number from 0.',
+    );
     expect(parse('{"cat": 0, "dog": 0}')).toThrow("weights: no class counts; expected a weight above 0.");
   });
 });
