@@ -1,6 +1,7 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import { type Operation, type OpGraph, type OpOf, readersOf, type Value } from "../graph/ops.ts";
 import { type FloatTensor, filledTensor, floatTensor, type LazyTensor } from "../tensor/tensor.ts";
+import { isPadded, resized } from "./padding.ts";
 
 /** A graph whose batch normalizations are folded into its weights. */
 export interface FoldedGraph {
@@ -74,7 +75,8 @@ export function foldStructure(
 
 /**
  * Adds batch normalizations that fold into exactly the kernels and biases of a folded graph: gamma 1, beta 0, variance 1 − ε, and
- * the negative bias as the mean. Tensors of a graph that is not folded stay the same.
+ * the negative bias as the mean. Channels of zeros that the integer form adds are removed. Tensors of a graph that is not folded stay
+ * the same.
  * @param graph the network's, not folded.
  */
 export function withNormalizations(
@@ -83,8 +85,13 @@ export function withNormalizations(
 ): ReadonlyMap<string, LazyTensor> {
   const parameters = new Set(graph.parameters.map(({ name }) => name));
   const all = new Map(tensors);
-  for (const [kernel, normalization] of foldStructure(graph).normalizations) {
-    const bias = tensors.get(foldedBias(kernel));
+  const folded = foldStructure(graph);
+  for (const { name, shape } of folded.graph.parameters) {
+    const stored = all.get(name);
+    if (stored && isPadded(stored.shape, shape)) all.set(name, { shape, read: () => resized(stored.read(), shape) });
+  }
+  for (const [kernel, normalization] of folded.normalizations) {
+    const bias = all.get(foldedBias(kernel));
     if (bias === undefined) continue;
     const { epsilon } = normalization.config as OpOf<"batchNormalization">;
     const [gamma, beta, mean, variance] = normalization.inputs.slice(1).map(({ name }) => name);

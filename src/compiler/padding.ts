@@ -1,6 +1,5 @@
-import type { OpGraph } from "../graph/ops.ts";
 import { type Shape, sameShape, sizeOf } from "../tensor/shape.ts";
-import { type FloatTensor, floatTensor, type LazyTensor } from "../tensor/tensor.ts";
+import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
 /** ONNX Runtime's integer kernels for depthwise convolutions compute 16 channels at once, on x86 and ARM. */
 const step = 16;
@@ -25,22 +24,9 @@ export function resized({ shape, data }: FloatTensor, to: Shape): FloatTensor {
   return result;
 }
 
-/** Removes the zeros by which the integer form pads the weights of a graph's parameters; others stay the same. */
-export function withoutPadding(
-  graph: OpGraph,
-  tensors: ReadonlyMap<string, LazyTensor>,
-): ReadonlyMap<string, LazyTensor> {
-  const all = new Map(tensors);
-  for (const { name, shape } of graph.parameters) {
-    const stored = tensors.get(name);
-    if (stored === undefined || sameShape(stored.shape, shape) || !isPadded(stored.shape, shape)) continue;
-    all.set(name, { shape, read: () => resized(stored.read(), shape) });
-  }
-  return all;
-}
-
-function isPadded(stored: Shape, shape: Shape): boolean {
-  const isSame = (size: number | undefined, axis: number) =>
+/** Whether a stored weight is one of this shape, padded. */
+export function isPadded(stored: Shape, shape: Shape): boolean {
+  const fits = (size: number | undefined, axis: number) =>
     size === shape[axis] || (axis < 2 && size === paddedChannels(shape[axis]!));
-  return stored.length === shape.length && stored.every(isSame);
+  return !sameShape(stored, shape) && stored.length === shape.length && stored.every(fits);
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { foldBatchNorm, foldStructure } from "../../src/compiler/fold-batch-norm.ts";
+import { foldBatchNorm, foldStructure, withNormalizations } from "../../src/compiler/fold-batch-norm.ts";
 import { lower } from "../../src/compiler/lower.ts";
-import { withoutPadding } from "../../src/compiler/padding.ts";
 import { padChannels } from "../../src/compiler/quantize/pad-channels.ts";
 import {
   add,
@@ -23,8 +22,8 @@ import { xception } from "../../src/index.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { interpret } from "../oracles/interpreter.ts";
 
-const folded = (net: Network) =>
-  foldBatchNorm(lower(net, { mode: "inference", batchSize: 1 }).graph, toEngineWeights(net, syntheticWeights(net)));
+const lowered = (net: Network) => lower(net, { mode: "inference", batchSize: 1 }).graph;
+const folded = (net: Network) => foldBatchNorm(lowered(net), toEngineWeights(net, syntheticWeights(net)));
 const channelsIn = ({ operations }: OpGraph) =>
   Object.fromEntries(operations.map(({ outputs: [y] }) => [y!.name, y!.shape[1]]));
 
@@ -68,10 +67,10 @@ describe("channels of zeros", () => {
 
   it("are removed from stored weights; others stay the same", () => {
     const stored = new Map([...padded.weights].map(([name, each]) => [name, { shape: each.shape, read: () => each }]));
-    const cut = withoutPadding(plain.graph, stored);
+    const cut = withNormalizations(lowered(net), stored);
     for (const [name, tensor] of plain.weights) expect(cut.get(name)!.read(), name).toEqual(tensor);
     const own = new Map([...plain.weights].map(([name, each]) => [name, { shape: each.shape, read: () => each }]));
-    expect(withoutPadding(plain.graph, own)).toEqual(own);
+    expect(withNormalizations(lowered(net), own)).toEqual(own);
   });
 });
 
@@ -95,7 +94,7 @@ describe("no channels are added", () => {
 });
 
 it("Xception's maps of 728 channels get 736, and no others change", () => {
-  const { graph } = foldStructure(lower(xception(), { mode: "inference", batchSize: 1 }).graph);
+  const { graph } = foldStructure(lowered(xception()));
   const before = channelsIn(graph);
   const after = channelsIn(padChannels({ graph, weights: new Map() }).graph);
   expect(after).toEqual(Object.fromEntries(Object.entries(before).map(([name, c]) => [name, c === 728 ? 736 : c])));

@@ -1,8 +1,7 @@
-import { foldStructure, withNormalizations } from "../../compiler/fold-batch-norm.ts";
+import { withNormalizations } from "../../compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
-import { withoutPadding } from "../../compiler/padding.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Signature } from "../signatures.ts";
 
@@ -13,10 +12,9 @@ export const onnxSignature: Signature = {
   detect: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
 };
 
-/** The tensors of a graph of ours, including the batch normalizations that an integer form folds. */
+/** The tensors of a graph of ours, with the batch normalizations that an integer form folds, and without its padding. */
 export function networkTensors(network: Network, { tensors }: Pick<OnnxContent, "tensors">): OnnxContent["tensors"] {
-  const { graph } = lower(network, { mode: "inference", batchSize: 1 });
-  return withNormalizations(graph, withoutPadding(foldStructure(graph).graph, tensors));
+  return withNormalizations(lower(network, { mode: "inference", batchSize: 1 }).graph, tensors);
 }
 
 /** Returns whether a graph of ours takes decoded images, as those of model files do; plain graphs take floats. */
