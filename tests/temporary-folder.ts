@@ -5,8 +5,8 @@ import { basename, join } from "node:path";
 const prefix = "xception-tests-";
 
 /**
- * Gives a run of the tests a temporary folder of its own, also for the processes they start, and removes it in the end,
- * so that nothing stays behind of a test or browser that was ended.
+ * Gives a test run, and the processes it starts, a temporary folder of its own, and removes it at the end, so that a killed test
+ * or browser leaves nothing behind.
  */
 export default function setup(): void {
   // Vitest calls this once for each project.

@@ -79,7 +79,7 @@ export function record<T>(schema: Schema<T>): Schema<Readonly<Record<string, T>>
 /** A list of at least `from` and at most `to` values. */
 export function list<T>(schema: Schema<T>, from = 0, to = Infinity): Schema<readonly T[]> {
   const count = from === to ? `${from}` : to === Infinity ? `at least ${from}` : `${from} to ${to}`;
-  const expected = from === 0 && to === Infinity ? "a list" : `a list of ${count} values`;
+  const expected = from === 0 && to === Infinity ? `a list, each ${schema.expected}` : `a list of ${count} values`;
   return nested(expected, (value, path) => {
     if (!Array.isArray(value) || value.length < from || value.length > to) throw new Mismatch(path, value, expected);
     return value.map((each, index) => read(schema, each, inside(path, index)));

@@ -7,7 +7,7 @@ const step = 16;
 /** Most channels to add, as a fraction of a map's own. */
 const mostAdded = 1 / 8;
 
-/** Channels of a map after padding by zeros: a multiple of 16, or as many as before if that were many more. */
+/** Channels of a map after padding by zeros: a multiple of 16, or as many as before if that is more than an eighth above. */
 export function paddedChannels(channels: number): number {
   const padded = Math.ceil(channels / step) * step;
   return padded - channels > mostAdded * channels ? channels : padded;

@@ -28,7 +28,10 @@ describe("a file of labels", () => {
     ],
     ["1.jpg,a\n1.jpg,b", 'labels, line 2: an earlier line has this file; received "1.jpg".'],
     ['1.jpg,a\n"2.jpg,b', 'labels, line 2: a quoted field is never closed; received "\\"2.jpg,b"'],
-    ['{"1.jpg": "cat"}', 'labels, field 1.jpg: this value is not allowed; received "cat"; expected a list.'],
+    [
+      '{"1.jpg": "cat"}',
+      'labels, field 1.jpg: this value is not allowed; received "cat"; expected a list, each a label.',
+    ],
     ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: this value is not allowed; received 3; expected a label."],
     ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: this value is not allowed; received ""; expected a label.'],
     ['{"1.jpg": [', "labels, character 11: this is not JSON."],

@@ -37,11 +37,15 @@ export function padChannels({ graph, weights }: FoldedGraph): FoldedGraph {
   };
 }
 
-/** Values that have as many channels as each other. */
+/** Activations with equal numbers of channels. */
 interface Channels {
+  /** Names of the activations. */
   readonly values: string[];
+  /** Kernels and biases with these channels along an axis. */
   readonly parameters: { readonly value: Value; readonly axis: 0 | 1 }[];
+  /** Whether a depthwise convolution reads one of the activations. */
   isRead: boolean;
+  /** Whether the number cannot change: an input, an output, or an operator of another kind depends on it. */
   isFixed: boolean;
 }
 
