@@ -36,12 +36,7 @@ export function number(
   limits: { readonly from?: number; readonly above?: number; readonly to?: number; readonly below?: number } = {},
 ): Kind<number> {
   const { from = -Infinity, above = -Infinity, to = Infinity, below = Infinity } = limits;
-  const words = Object.entries({ from: "from", above: "above", to: "up to", below: "below" }).flatMap(
-    ([limit, word]) => {
-      const value = limits[limit as keyof typeof limits];
-      return value === undefined ? [] : `${word} ${value}`;
-    },
-  );
+  const words = Object.entries(limits).map(([limit, value]) => `${limit === "to" ? "up to" : limit} ${value}`);
   return {
     accept: accepting(
       (value): value is number => isNumber(value) && value >= from && value > above && value <= to && value < below,

@@ -1,7 +1,7 @@
 import { FormatError } from "./errors.ts";
 import type { Kind } from "./kinds.ts";
 
-/** Schema of untrusted data that browsers read: a kind of value, or values inside another one. */
+/** Schema of untrusted data: a kind of value, or values inside another one. */
 export type Schema<T> = Pick<Kind<T>, "accept" | "expected"> | NestedSchema<T>;
 
 interface NestedSchema<T> {
@@ -11,31 +11,51 @@ interface NestedSchema<T> {
 }
 
 /** The type of a schema's values. */
-export type Described<S> = S extends Schema<infer T> ? Exclude<T, undefined> : never;
+export type Described<S> = Exclude<ValueIn<S>, undefined>;
 
-/** The first field that a schema does not allow. */
-class Mismatch extends Error {
+/** As {@link Described}, with undefined where the value may be missing. */
+type ValueIn<S> = S extends Schema<infer T> ? T : never;
+
+type Fields = Readonly<Record<string, Schema<unknown>>>;
+
+/** Names of the fields that may be missing. */
+type Optional<F extends Fields> = { [N in keyof F]: undefined extends ValueIn<F[N]> ? N : never }[keyof F];
+
+type ObjectOf<F extends Fields> = Merged<
+  { readonly [N in Exclude<keyof F, Optional<F>>]: ValueIn<F[N]> } & { readonly [N in Optional<F>]?: Described<F[N]> }
+>;
+
+type Merged<T> = { [Name in keyof T]: T[Name] };
+
+/** A value that does not fit its schema. */
+export interface Problem {
+  /** Names and indices from the outermost value to this one, joined by dots; empty: the outermost itself. */
   readonly path: string;
   readonly received: unknown;
   readonly expected: string;
+}
 
+class Mismatch extends Error {
+  readonly problem: Problem;
+
+  /** @param path each name or index after a dot. */
   constructor(path: string, received: unknown, expected: string) {
-    super(`${path}: expected ${expected}`);
-    this.path = path;
-    this.received = received;
-    this.expected = expected;
+    super();
+    this.problem = { path: path.slice(1), received, expected };
   }
 }
 
 /** A value that fits its schema, or the first problem with it. */
-export type Checked<T> = { readonly value: T } | { readonly problem: Pick<Mismatch, "path" | "received" | "expected"> };
+export type Checked<T> =
+  | { readonly value: T; readonly problem?: undefined }
+  | { readonly value?: undefined; readonly problem: Problem };
 
 /** Checks a value; fields of objects that their schema does not name are dropped. */
 export function check<T>(schema: Schema<T>, value: unknown): Checked<T> {
   try {
     return { value: read(schema, value, "") };
   } catch (error) {
-    if (error instanceof Mismatch) return { problem: error };
+    if (error instanceof Mismatch) return { problem: error.problem };
     throw error;
   }
 }
@@ -46,24 +66,26 @@ export function check<T>(schema: Schema<T>, value: unknown): Checked<T> {
  */
 export function fitting<T>(schema: Schema<T>, value: unknown, where: string): T {
   const checked = check(schema, value);
-  if ("value" in checked) return checked.value;
+  if (!checked.problem) return checked.value;
   const { path, received, expected } = checked.problem;
-  const what = received === undefined ? "it is missing" : "this value is not allowed";
+  const kind = kindOf(received);
+  const what = received === undefined ? "it is missing" : `this ${kind} is not allowed`;
   // Whole lists and objects would be noise.
-  const shown = typeof received === "object" ? undefined : received;
+  const shown = kind === "value" ? received : undefined;
   throw new FormatError({ where: path ? `${where}, field ${path}` : where, what, received: shown, expected });
 }
 
 /** An object with these fields. @param others `rejected`: other fields are an error; default: they are dropped. */
-export function object<const Fields extends Readonly<Record<string, Schema<unknown>>>>(
-  fields: Fields,
+export function object<const F extends Fields>(
+  fields: F,
   others: "dropped" | "rejected" = "dropped",
-): Schema<{ readonly [Name in keyof Fields]: Described<Fields[Name]> }> {
+): Schema<ObjectOf<F>> {
   return nested("an object", (value, path) => {
-    const given = entries(value, path, "an object");
+    const given = entries(value, path);
     const unknown = others === "rejected" && Object.keys(given).find((name) => !Object.hasOwn(fields, name));
-    if (unknown) throw new Mismatch(inside(path, unknown), given[unknown], `one of the fields ${Object.keys(fields)}`);
-    const known = Object.entries(fields).map(([name, schema]) => [name, read(schema, given[name], inside(path, name))]);
+    if (unknown)
+      throw new Mismatch(`${path}.${unknown}`, given[unknown], `one of the fields ${Object.keys(fields).join(", ")}`);
+    const known = Object.entries(fields).map(([name, schema]) => [name, read(schema, given[name], `${path}.${name}`)]);
     return Object.fromEntries(known.filter(([, each]) => each !== undefined));
   });
 }
@@ -71,48 +93,50 @@ export function object<const Fields extends Readonly<Record<string, Schema<unkno
 /** An object with any fields, whose values fit one schema. */
 export function record<T>(schema: Schema<T>): Schema<Readonly<Record<string, T>>> {
   return nested("an object", (value, path) => {
-    const given = Object.entries(entries(value, path, "an object"));
-    return Object.fromEntries(given.map(([name, each]) => [name, read(schema, each, inside(path, name))]));
+    const given = Object.entries(entries(value, path));
+    return Object.fromEntries(given.map(([name, each]) => [name, read(schema, each, `${path}.${name}`)]));
   });
 }
 
 /** A list of at least `from` and at most `to` values. */
 export function list<T>(schema: Schema<T>, from = 0, to = Infinity): Schema<readonly T[]> {
-  const count = from === to ? `${from}` : to === Infinity ? `at least ${from}` : `${from} to ${to}`;
-  const expected = from === 0 && to === Infinity ? `a list, each ${schema.expected}` : `a list of ${count} values`;
+  const limits = to < Infinity ? `${from} to ${to}` : from > 0 && `${from} or more`;
+  const expected = limits ? `a list of ${limits} values` : `a list, each ${schema.expected}`;
   return nested(expected, (value, path) => {
     if (!Array.isArray(value) || value.length < from || value.length > to) throw new Mismatch(path, value, expected);
-    return value.map((each, index) => read(schema, each, inside(path, index)));
+    return value.map((each, index) => read(schema, each, `${path}.${index}`));
   });
 }
 
-/** A list of two values. */
-export function pair<T>(schema: Schema<T>): Schema<readonly [T, T]> {
-  return list(schema, 2, 2) as Schema<unknown> as Schema<readonly [T, T]>;
-}
-
-/** A list of three values. */
-export function triple<T>(schema: Schema<T>): Schema<readonly [T, T, T]> {
-  return list(schema, 3, 3) as Schema<unknown> as Schema<readonly [T, T, T]>;
+/** A list of values, each with a schema of its own; the last may be optional. */
+export function tuple<const S extends readonly Schema<unknown>[]>(
+  ...schemas: S
+): Schema<{ readonly [Index in keyof S]: ValueIn<S[Index]> }> {
+  const expected = `a list of ${schemas.length} values`;
+  return nested(expected, (value, path) => {
+    if (!Array.isArray(value) || value.length > schemas.length) throw new Mismatch(path, value, expected);
+    return schemas.map((schema, index) => read(schema, value[index], `${path}.${index}`));
+  });
 }
 
 /** A value that fits one of two schemas. */
 export function either<A, B>(first: Schema<A>, second: Schema<B>): Schema<A | B> {
-  return nested(`${first.expected}, or ${second.expected}`, (value, path) => {
+  const expected = `${first.expected}, or ${second.expected}`;
+  return nested(expected, (value, path) => {
     for (const schema of [first, second] as const) {
       const checked = check<A | B>(schema, value);
-      if ("value" in checked) return checked.value;
+      if (!checked.problem) return checked.value;
     }
-    throw new Mismatch(path, value, `${first.expected}, or ${second.expected}`);
+    throw new Mismatch(path, value, expected);
   });
 }
 
 /** An object whose field `key` names the schema of the whole. */
 export function selected<T>(key: string, schemas: Readonly<Record<string, Schema<unknown>>>): Schema<T> {
   return nested("an object", (value, path) => {
-    const name = entries(value, path, "an object")[key];
+    const name = entries(value, path)[key];
     if (typeof name === "string" && Object.hasOwn(schemas, name)) return read(schemas[name]!, value, path) as T;
-    throw new Mismatch(inside(path, key), name, `one of ${Object.keys(schemas).join(", ")}`);
+    throw new Mismatch(`${path}.${key}`, name, `one of ${Object.keys(schemas).join(", ")}`);
   });
 }
 
@@ -121,10 +145,33 @@ export function optional<T>(schema: Schema<T>): Schema<T | undefined> {
   return orElse<T | undefined>(schema, undefined);
 }
 
-/** A value that may be missing; `fallback` takes its place. */
-export function orElse<T>(schema: Schema<T>, fallback: T): Schema<T> {
-  return nested(schema.expected, (value, path) => (value === undefined ? fallback : read(schema, value, path)));
+/** A value that may be missing; `fallback` takes its place. @param missing what stands for a missing value. */
+export function orElse<T>(schema: Schema<T>, fallback: T, missing?: null): Schema<T> {
+  return nested(schema.expected, (value, path) => (value === missing ? fallback : read(schema, value, path)));
 }
+
+/** A value that may be null. */
+export function nullable<T>(schema: Schema<T>): Schema<T | null> {
+  return orElse<T | null>(schema, null, null);
+}
+
+/** A value that may be missing or null. */
+export function nullish<T>(schema: Schema<T>): Schema<T | null | undefined> {
+  return optional(nullable(schema));
+}
+
+/** One of some constants. */
+export function literal<const T extends string | number>(...values: readonly T[]): Schema<T> {
+  return { accept: (value) => values.find((each) => each === value), expected: values.join(" or ") };
+}
+
+/** A text that matches a pattern. */
+export function matching(pattern: RegExp, expected: string): Schema<string> {
+  return { accept: (value) => (typeof value === "string" && pattern.test(value) ? value : undefined), expected };
+}
+
+/** Any text. */
+export const string = matching(/^/, "a text");
 
 /** Any value, to be checked elsewhere. */
 export const anything: Schema<unknown> = nested("any value", (value) => value);
@@ -140,11 +187,12 @@ function read<T>(schema: Schema<T>, value: unknown, path: string): T {
   return accepted;
 }
 
-function entries(value: unknown, path: string, expected: string): Readonly<Record<string, unknown>> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new Mismatch(path, value, expected);
+function entries(value: unknown, path: string): Readonly<Record<string, unknown>> {
+  if (kindOf(value) === "object") return value as Record<string, unknown>;
+  throw new Mismatch(path, value, "an object");
 }
 
-function inside(path: string, name: string | number): string {
-  return path === "" ? `${name}` : `${path}.${name}`;
+function kindOf(value: unknown) {
+  if (typeof value !== "object" || value === null) return "value";
+  return Array.isArray(value) ? "list" : "object";
 }

@@ -1,7 +1,7 @@
 import { FormatError, XceptionError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import { accepting, choice, number, oneOf, onOff, wholeNumber } from "../base/kinds.ts";
-import { anything, either, fitting, list, object, optional, record, triple } from "../base/schema.ts";
+import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
+import { anything, either, fitting, list, literal, object, optional, record, string, tuple } from "../base/schema.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
 import { type FileToRead, metadataKey } from "../formats/format.ts";
@@ -29,9 +29,8 @@ export type ModelMetadata = Omit<ModelParts, "weights">;
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<Omit<ModelMetadata, "architecture">>;
 
 const byte = wholeNumber({ from: 0, to: 255 });
-const string = { accept: accepting((value) => typeof value === "string"), expected: "a text" };
 /** A number, or one for each channel. */
-const perChannel = either(number(), triple(number()));
+const perChannel = either(number(), tuple(number(), number(), number()));
 
 /** Preprocessing in a model file. */
 export const preprocessingSchema = object({
@@ -41,18 +40,18 @@ export const preprocessingSchema = object({
   interpolation: optional(choice(...interpolations)),
   fit: choice(...fits),
   cropRatio: optional(number({ from: 0.01, to: 1 })),
-  background: triple(byte),
+  background: tuple(byte, byte, byte),
 });
 
 const quantizationSchema = object({
-  weightBits: oneOfNumbers(7, 8),
+  weightBits: literal(7, 8),
   perTensor: optional(onOff()),
   activations: record(object({ scale: number({ above: 0 }), zeroPoint: byte })),
   floatLayers: list(string),
 });
 
 const documentSchema = object({
-  formatVersion: oneOfNumbers(...formatVersions),
+  formatVersion: literal(...formatVersions),
   architecture: architectureSchema,
   labels: optional(list(string)),
   preprocessing: optional(preprocessingSchema),
@@ -60,13 +59,6 @@ const documentSchema = object({
   provenance: optional(record(anything)),
   quantization: optional(quantizationSchema),
 });
-
-function oneOfNumbers<const T extends number>(...numbers: readonly T[]) {
-  return {
-    accept: accepting((value): value is T => numbers.includes(value as T)),
-    expected: oneOf(numbers.map(String)),
-  };
-}
 
 /**
  * Parses metadata written by `writeMetadata`.

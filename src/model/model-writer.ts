@@ -62,11 +62,11 @@ function versionFor({ quantization, preprocessing }: ModelDescription): FormatVe
 
 /** Returns the problem with an image preprocessing as parts of an error, or undefined. */
 function preprocessingProblem(preprocessing: ImagePreprocessing) {
-  const checked = check(preprocessingSchema, preprocessing);
-  if ("value" in checked) {
+  const { problem } = check(preprocessingSchema, preprocessing);
+  if (!problem) {
     if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
     return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
   }
-  const { path, received, expected } = checked.problem;
+  const { path, received, expected } = problem;
   return { what: `preprocessing.${path} is not allowed`, received, expected };
 }

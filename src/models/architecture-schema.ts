@@ -1,15 +1,16 @@
-import { accepting, choice, number, onOff, wholeNumber } from "../base/kinds.ts";
+import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
 import {
   anything,
   either,
   list,
+  matching,
   object,
   optional,
   orElse,
-  pair,
   record,
   type Schema,
   selected,
+  tuple,
 } from "../base/schema.ts";
 import type { ConfigOf, LayerType } from "../graph/layers.ts";
 import { type Architecture, families } from "./registry.ts";
@@ -18,13 +19,11 @@ import { type Architecture, families } from "./registry.ts";
 const mostLayers = 2000;
 
 const size = wholeNumber({ from: 1, to: 2 ** 24 });
-const sizes = pair(size);
-const name = {
-  accept: accepting((value): value is string => typeof value === "string" && value !== "" && value.length <= 500),
-  expected: "a text of 1 to 500 characters",
-};
+const sizes = tuple(size, size);
+const name = matching(/^.{1,500}$/s, "a text of 1 to 500 characters");
 const activation = choice("linear", "relu", "elu", "sigmoid", "softmax");
-const margin = pair(wholeNumber({ from: 0, to: 2 ** 24 }));
+const pixels = wholeNumber({ from: 0, to: 2 ** 24 });
+const margin = tuple(pixels, pixels);
 const padding = either(choice("valid", "same"), margin);
 const convolution = { kernelSize: sizes, strides: sizes, padding, useBias: onOff() };
 const pooling = { poolSize: sizes, strides: sizes, padding };
@@ -48,7 +47,7 @@ const layerFields: {
   LeakyReLU: { negativeSlope: number() },
   MaxPooling2D: pooling,
   AveragePooling2D: pooling,
-  ZeroPadding2D: { padding: pair(margin) },
+  ZeroPadding2D: { padding: tuple(margin, margin) },
   GlobalAveragePooling2D: {},
   GlobalMaxPooling2D: {},
   Add: {},

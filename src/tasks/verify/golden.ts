@@ -37,7 +37,7 @@ const tapSchema = z
 
 const architecture = z.unknown().transform((value, context) => {
   const checked = check(architectureSchema, value);
-  if ("value" in checked) return checked.value;
+  if (!checked.problem) return checked.value;
   const { path, expected } = checked.problem;
   context.addIssue({ code: "custom", path: path === "" ? [] : path.split("."), message: `expected ${expected}` });
   return z.NEVER;
