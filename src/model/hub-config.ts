@@ -1,33 +1,31 @@
-import * as z from "zod";
-import { checkDocument } from "../base/document.ts";
 import { parseJson } from "../base/json.ts";
+import { number, wholeNumber } from "../base/kinds.ts";
+import { either, fitting, list, nullish, object, record, string, tuple } from "../base/schema.ts";
 import { type ImageResize, standardization } from "../graph/preprocessing.ts";
 import { defaultPreprocessing } from "./model.ts";
 import type { PublishedDescription } from "./published-weights.ts";
 
-const channels = z.array(z.number()).min(1).max(4);
-const names = z
-  .array(z.string())
-  .or(z.record(z.string(), z.string()))
-  .transform((given) => Object.values(given));
-const size = z.int().min(1).max(8192);
+const channels = wholeNumber({ from: 1, to: 4 });
+const size = wholeNumber({ from: 1, to: 8192 });
+const names = nullish(either(list(string), record(string)));
 
 /** The fields of `config.json` that describe images and classes, as timm writes them; older files have them at the top. */
-const timmFields = z.object({
-  input_size: z.tuple([z.int().min(1).max(4), size, size]).nullish(),
-  mean: channels.nullish(),
-  std: z.array(z.number().positive()).min(1).max(4).nullish(),
-  interpolation: z.string().nullish(),
-  crop_pct: z.number().positive().max(1).nullish(),
-  crop_mode: z.string().nullish(),
-  license: z.string().nullish(),
-  label_names: names.nullish(),
-  labels: names.nullish(),
-});
-const configSchema = timmFields.extend({
-  pretrained_cfg: timmFields.nullish(),
+const timmFields = {
+  input_size: nullish(tuple(channels, size, size)),
+  mean: nullish(list(number(), 1, 4)),
+  std: nullish(list(number({ above: 0 }), 1, 4)),
+  interpolation: nullish(string),
+  crop_pct: nullish(number({ above: 0, to: 1 })),
+  crop_mode: nullish(string),
+  license: nullish(string),
+  label_names: names,
+  labels: names,
+};
+const configSchema = object({
+  ...timmFields,
+  pretrained_cfg: nullish(object(timmFields)),
   /** Labels as the library transformers writes them. */
-  id2label: names.nullish(),
+  id2label: names,
 });
 
 const fits: Readonly<Record<string, ImageResize["fit"]>> = { center: "cover", squash: "fill", border: "contain" };
@@ -38,7 +36,7 @@ const fits: Readonly<Record<string, ImageResize["fit"]>> = { center: "cover", sq
  * @see timm/models/_hub.py, `load_model_config_from_hf`
  */
 export function parseHubConfig(text: string, where: string): PublishedDescription {
-  const { id2label, pretrained_cfg: inner, ...outer } = checkDocument(configSchema, parseJson(text, where), where);
+  const { id2label, pretrained_cfg: inner, ...outer } = fitting(configSchema, parseJson(text, where), where);
   const { input_size: input, mean, std, interpolation, ...fields } = { ...outer, ...inner };
   const labels = outer.label_names ?? fields.label_names ?? fields.labels ?? id2label;
   const resize = {
@@ -48,7 +46,7 @@ export function parseHubConfig(text: string, where: string): PublishedDescriptio
   } as const;
   const preprocessing = mean && std && { ...defaultPreprocessing, ...standardization(mean, std), ...resize };
   return {
-    ...(labels && { labels }),
+    ...(labels && { labels: Object.values(labels) }),
     ...(preprocessing && { preprocessing }),
     ...(fields.license && { license: fields.license }),
     inputShape: input ? [input[1], input[2], input[0]] : undefined,

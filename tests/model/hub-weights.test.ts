@@ -206,7 +206,7 @@ describe("config.json", () => {
   test("of wrong types is an error", () => {
     expect(() => parse({ mean: "none" })).toThrow(FormatError);
     expect(() => parse({ mean: "none" })).toThrow(
-      "config.json, field mean: Invalid input: expected array, received string.",
+      'config.json, field mean: this value is not allowed; received "none"; expected a list of 1 to 4 values.',
     );
     expect(() => parseHubConfig("<html>", "config.json")).toThrow("config.json, character 0: this is not JSON.");
   });
