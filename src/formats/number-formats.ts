@@ -22,7 +22,7 @@ const storedArrays = {
 /** Number formats of files. */
 export type NumberFormat = keyof typeof storedArrays;
 
-export const numberFormats = Object.keys(storedArrays) as NumberFormat[];
+export const numberFormats = Object.keys(storedArrays) as [NumberFormat, ...NumberFormat[]];
 
 /** A tensor as stored in a file, in C order. */
 export interface EncodedTensor {

@@ -1,6 +1,7 @@
-import * as z from "zod";
 import { FormatError, UsageError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
+import { choice, wholeNumber } from "../base/kinds.ts";
+import { type Described, fitting, list, object, tuple } from "../base/schema.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
 import { bytesPerNumber, type EncodedTensor, type NumberFormat, numberFormats } from "./number-formats.ts";
 import { safetensorsHeaderLength, safetensorsLengthBytes } from "./signatures.ts";
@@ -19,13 +20,10 @@ const largestHeader = 2 ** 25;
 /** Enough for 100,000 tensors. */
 const mostHeaderValues = 2 ** 20;
 
-const wholeNumber = z.int().min(0);
-const entrySchema = z.strictObject({
-  dtype: z.enum(numberFormats),
-  shape: z.array(wholeNumber).max(32),
-  data_offsets: z.tuple([wholeNumber, wholeNumber]),
-});
-type Entry = z.infer<typeof entrySchema>;
+const count = wholeNumber({ from: 0 });
+const entryFields = { dtype: choice(...numberFormats), shape: list(count, 0, 32), data_offsets: tuple(count, count) };
+const entrySchema = object(entryFields, "rejected");
+type Entry = Described<typeof entrySchema>;
 
 /**
  * Reads a `.safetensors` file: a header of names, types and offsets, then the numbers without gaps.
@@ -37,7 +35,9 @@ export function readSafetensors(bytes: Uint8Array, where: string): SafetensorsFi
   const { header, dataOffset } = readHeader(bytes, where);
   const { [headerMetadata]: stored, ...others } = header;
   const metadata = stored === undefined ? [] : metadataOf(stored, where);
-  const entries = Object.entries(others).map(([name, value]) => [name, entryOf(name, value, where)] as const);
+  const entries = Object.entries(others).map(
+    ([name, value]) => [name, fitting(entrySchema, value, `${where}, tensor "${name}"`)] as const,
+  );
   assertNoGaps(entries, bytes.length - dataOffset, dataOffset, where);
   const tensors = entries.map(([name, entry]): [string, EncodedTensor] => {
     const { dtype: format, shape, data_offsets } = entry;
@@ -113,14 +113,6 @@ function assertNoGaps(
     received: dataLength - reached,
     expected: "the end of the file",
   });
-}
-
-function entryOf(name: string, value: unknown, where: string): Entry {
-  const result = entrySchema.safeParse(value);
-  if (result.success) return result.data;
-  const { path, message } = result.error.issues[0]!;
-  const field = path.length === 0 ? "" : `, field ${path.join(".")}`;
-  throw new FormatError({ where: `${where}, tensor "${name}"${field}`, what: message });
 }
 
 function metadataOf(value: unknown, where: string): readonly [string, string][] {

@@ -19,22 +19,22 @@ describe("refuses, with file and field", () => {
     [
       "no manifest",
       { format: "layers-model" },
-      'file "model.json", field weightsManifest: Invalid input: expected array, received undefined.',
+      'file "model.json", field weightsManifest: it is missing; expected a list of 1 or more values.',
     ],
     [
       "an unknown type of numbers",
       modelOf({ ...weight, dtype: "string" }),
-      'file "model.json", field weightsManifest.0.weights.0.dtype: Invalid option: expected one of "float32"|"float16"|"int32"|"bool"; received "string".',
+      'file "model.json", field weightsManifest.0.weights.0.dtype: this value is not allowed; received "string"; expected one of float32, float16, int32, bool.',
     ],
     [
       "an unknown quantization",
       modelOf({ ...weight, quantization: { dtype: "uint4", min: 0, scale: 1 } }),
-      "file \"model.json\", field weightsManifest.0.weights.0.quantization.dtype: Invalid discriminator value. Expected 'uint8' | 'uint16' | 'float16'; received \"uint4\".",
+      'file "model.json", field weightsManifest.0.weights.0.quantization.dtype: this value is not allowed; received "uint4"; expected one of uint8, uint16, float16.',
     ],
     [
       "a negative size",
       modelOf({ ...weight, shape: [-2, -1] }),
-      'file "model.json", field weightsManifest.0.weights.0.shape.0: Too small: expected number to be >=1; received -2.',
+      'file "model.json", field weightsManifest.0.weights.0.shape.0: this value is not allowed; received -2; expected a whole number from 1.',
     ],
     [
       "sizes beyond the bytes",

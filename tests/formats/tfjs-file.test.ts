@@ -147,7 +147,7 @@ describe("a graph model", () => {
     const { shards, model } = filesOf(["unknown"]);
     const withNodes = (...node: unknown[]) => readModel({ shards, model: { ...model, modelTopology: { node } } });
     await expect(withNodes({ name: "a", op: 3 })).rejects.toThrow(
-      'file "model.json", node 0, field op: Invalid input: expected string, received number',
+      'file "model.json", node 0, field op: this value is not allowed; received 3; expected a text.',
     );
     const { steps = [] } = await withNodes(
       { name: "a", op: "Relu", input: ["b"] },

@@ -1,6 +1,6 @@
-import * as z from "zod";
-import { checkDocument } from "../../base/document.ts";
 import { FormatError } from "../../base/errors.ts";
+import { number, onOff } from "../../base/kinds.ts";
+import { type Described, fitting, list, nullish, object, optional, string } from "../../base/schema.ts";
 import type { Network } from "../../graph/network.ts";
 import { countNumbers, countOperators, type GraphFacts } from "../../report/summary.ts";
 import { type FileFormat, metadataKey } from "../format.ts";
@@ -140,7 +140,7 @@ function readGraph(weights: readonly StoredWeight[], nodes: unknown, where: stri
   const layers = isFolded ? [] : groupedByLayer(weights, (path) => placeOf(path)?.layer);
   for (const layer of layers) layer.weights.sort((a, b) => placeOf(a.path)!.place - placeOf(b.path)!.place);
   if (Array.isArray(nodes) && nodes.length > 0) {
-    const checked = nodes.map((node, index) => checkDocument(nodeSchema, node, `${where}, node ${index}`));
+    const checked = nodes.map((node, index) => fitting(nodeSchema, node, `${where}, node ${index}`));
     const steps = graphSteps(checked, weights);
     return { kind: "graph model", layers, weights, steps, graph: graphFactsOf(checked, steps, weights) };
   }
@@ -165,20 +165,25 @@ function placeOf(path: string): { readonly layer: string; readonly place: number
   return undefined;
 }
 
-const nodeSchema = z.object({
-  name: z.string(),
-  op: z.string(),
-  input: z.array(z.string()).nullish(),
-  attr: z
-    .object({
-      transpose_b: z.object({ b: z.boolean().nullish() }).nullish(),
-      shape: z.object({ shape: z.object({ dim: z.array(z.object({ size: z.coerce.number() })) }).partial() }).nullish(),
-    })
-    .partial()
-    .nullish(),
+/** A 64-bit integer; in JSON a text, as Protocol Buffers write it, or a number. */
+const integer = {
+  accept: (value: unknown) => number().accept(typeof value === "string" ? Number(value) : value),
+  expected: "a number",
+};
+const shapeSchema = object({ dim: optional(list(object({ size: integer }))) });
+const nodeSchema = object({
+  name: string,
+  op: string,
+  input: nullish(list(string)),
+  attr: nullish(
+    object({
+      transpose_b: nullish(object({ b: nullish(onOff()) })),
+      shape: nullish(object({ shape: shapeSchema })),
+    }),
+  ),
 });
 
-type GraphNode = z.infer<typeof nodeSchema>;
+type GraphNode = Described<typeof nodeSchema>;
 
 const kinds: Readonly<Record<string, StepKind>> = {
   Conv2D: "convolution",

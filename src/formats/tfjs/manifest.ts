@@ -1,46 +1,53 @@
-import * as z from "zod";
-import { checkDocument } from "../../base/document.ts";
 import { FileError, FormatError } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
+import { choice, number, wholeNumber } from "../../base/kinds.ts";
+import {
+  anything,
+  type Described,
+  fitting,
+  list,
+  matching,
+  nullish,
+  object,
+  record,
+  selected,
+  string,
+} from "../../base/schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { StoredWeight } from "../map-weights.ts";
 import { bytesPerNumber, decodeFloats, type NumberFormat } from "../number-formats.ts";
 
-const range = { min: z.number(), scale: z.number() };
+const half = object({ dtype: choice("float16") });
+const affine = object({ dtype: choice("uint8", "uint16"), min: number(), scale: number() });
+const quantizations = { uint8: affine, uint16: affine, float16: half };
 
-const quantizationSchema = z.discriminatedUnion("dtype", [
-  z.object({ dtype: z.literal("uint8"), ...range }),
-  z.object({ dtype: z.literal("uint16"), ...range }),
-  z.object({ dtype: z.literal("float16") }),
-]);
-
-const weightSchema = z.object({
-  name: z.string().min(1),
-  shape: z.array(z.int().min(1)).max(8),
+const weightSchema = object({
+  name: matching(/./s, "a name"),
+  shape: list(wholeNumber({ from: 1 }), 0, 8),
   // Networks have no weights of the types `string` and `complex64`.
-  dtype: z.enum(["float32", "float16", "int32", "bool"]),
-  quantization: quantizationSchema.nullish(),
+  dtype: choice("float32", "float16", "int32", "bool"),
+  quantization: nullish(selected<Described<typeof half | typeof affine>>("dtype", quantizations)),
 });
 
 /** Enough for 40 GB in the converter's shards of 4 MiB. */
 const mostFiles = 10_000;
 
 /** Weights whose bytes are concatenated in a sequence of files. */
-const groupSchema = z.object({ paths: z.array(z.string()).min(1), weights: z.array(weightSchema) });
+const groupSchema = object({ paths: list(string, 1), weights: list(weightSchema) });
 
-const modelSchema = z.object({
-  format: z.string().nullish(),
-  userDefinedMetadata: z.record(z.string(), z.unknown()).nullish(),
-  modelTopology: z.record(z.string(), z.unknown()).nullish(),
-  weightsManifest: z.array(groupSchema).min(1),
+const modelSchema = object({
+  format: nullish(string),
+  userDefinedMetadata: nullish(record(anything)),
+  modelTopology: nullish(record(anything)),
+  weightsManifest: list(groupSchema, 1),
 });
 
-type TfjsWeight = z.infer<typeof weightSchema>;
-type TfjsGroup = z.infer<typeof groupSchema>;
+type TfjsWeight = Described<typeof weightSchema>;
+type TfjsGroup = Described<typeof groupSchema>;
 
 /** The `model.json` of a TensorFlow.js model. */
-export type TfjsManifest = z.infer<typeof modelSchema>;
+export type TfjsManifest = Described<typeof modelSchema>;
 
 /**
  * Reads a file next to a `model.json`.
@@ -58,7 +65,7 @@ export function readTfjsManifest(json: Uint8Array, where: string): TfjsManifest 
   const value = parseJson(new TextDecoder().decode(json), where);
   // The older `weights_manifest.json`, which face-api.js still has, is only the list of groups.
   const document = Array.isArray(value) ? { weightsManifest: value } : value;
-  const manifest = checkDocument(modelSchema, document, where);
+  const manifest = fitting(modelSchema, document, where);
   const files = manifest.weightsManifest.reduce((sum, { paths }) => sum + paths.length, 0);
   if (files > mostFiles) {
     const expected = `at most ${mostFiles}`;
