@@ -1,8 +1,8 @@
-import * as z from "zod";
 import { parseCsv } from "../base/csv.ts";
-import { checkDocument } from "../base/document.ts";
 import { FormatError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
+import { number, readNumber } from "../base/kinds.ts";
+import { check, either, fitting, list, matching, object, string, tuple } from "../base/schema.ts";
 
 /** A box around an object in an image. */
 export interface LabeledBox {
@@ -14,12 +14,13 @@ export interface LabeledBox {
   readonly bounds: readonly [x: number, y: number, width: number, height: number];
 }
 
-const bounds = z.tuple([z.number(), z.number(), z.number().positive(), z.number().positive()]);
-const id = z.union([z.number(), z.string()]);
-const cocoSchema = z.object({
-  images: z.array(z.object({ id, file_name: z.string().min(1) })),
-  categories: z.array(z.object({ id, name: z.string() })),
-  annotations: z.array(z.object({ image_id: id, category_id: id, bbox: bounds })),
+const side = number({ above: 0 });
+const boundsSchema = tuple(number(), number(), side, side);
+const id = either(number(), string);
+const cocoSchema = object({
+  images: list(object({ id, file_name: matching(/./s, "a file name") })),
+  categories: list(object({ id, name: string })),
+  annotations: list(object({ image_id: id, category_id: id, bbox: boundsSchema })),
 });
 
 /**
@@ -43,8 +44,8 @@ function csvBoxes(text: string, where: string): readonly LabeledBox[] {
   return [...parseCsv(text, where)].flatMap(({ line, fields }, index): LabeledBox[] => {
     if (index === 0 && fields[0] === "file") return [];
     const [file = "", label = "", ...numbers] = fields.map((field) => field.trim());
-    const parsed = bounds.safeParse(numbers.map((written) => (written === "" ? Number.NaN : Number(written))));
-    if (file !== "" && parsed.success) return [{ file, label: label === "" ? undefined : label, bounds: parsed.data }];
+    const { value: bounds } = check(boundsSchema, numbers.map(readNumber));
+    if (file !== "" && bounds) return [{ file, label: label === "" ? undefined : label, bounds }];
     throw new FormatError({
       where: `${where}, line ${line}`,
       what: "this is not a box",
@@ -55,7 +56,7 @@ function csvBoxes(text: string, where: string): readonly LabeledBox[] {
 }
 
 function cocoBoxes(text: string, where: string): readonly LabeledBox[] {
-  const { images, categories, annotations } = checkDocument(cocoSchema, parseJson(text, where), where);
+  const { images, categories, annotations } = fitting(cocoSchema, parseJson(text, where), where);
   const files = new Map(images.map((image) => [image.id, image.file_name]));
   const names = new Map(categories.map((category) => [category.id, category.name]));
   return annotations.map(({ image_id: image, category_id: category, bbox }, index) => {
