@@ -1,4 +1,5 @@
-import * as z from "zod";
+import { number } from "../../base/kinds.ts";
+import { check, object } from "../../base/schema.ts";
 import { outputActivation } from "../../graph/network.ts";
 import type { ModelParts } from "../../model/model.ts";
 import { buildNetwork, nameOfArchitecture } from "../../models/registry.ts";
@@ -222,17 +223,17 @@ function metricsSection(subject: CardSubject): Section {
 }
 
 /** As {@link CalibratedModel}. */
-const calibrationSchema = z.object({
-  temperature: z.number(),
-  images: z.number(),
-  errorBefore: z.number(),
-  errorAfter: z.number(),
+const calibrationSchema = object({
+  temperature: number(),
+  images: number(),
+  errorBefore: number(),
+  errorAfter: number(),
 });
 
 function calibrationSection({ provenance, labels = [], network }: CardSubject): Section | undefined {
   if (labels.length === 0) return undefined;
   const [scores] = splits.flatMap((split) => scoresIn(provenance, split) ?? []);
-  const calibrated = calibrationSchema.safeParse(provenance?.calibration).data;
+  const calibrated = check(calibrationSchema, provenance?.calibration).value;
   const error = scores?.expectedCalibrationError;
   const softmax = network && outputActivation(network) === "softmax" && labels.length > 1;
   const closed = softmax

@@ -1,5 +1,6 @@
-import * as z from "zod";
+import { number, wholeNumber } from "../../base/kinds.ts";
 import type { Evaluation } from "../../base/records.ts";
+import { check, type Described, object, optional } from "../../base/schema.ts";
 import { accuracyInterval, type Interval } from "../../base/significance.ts";
 import type { Provenance } from "../../model/model.ts";
 import type { ModelDescription } from "../../model/model-file.ts";
@@ -7,19 +8,19 @@ import type { ModelDescription } from "../../model/model-file.ts";
 /** Sets of images that a model was evaluated on, as its provenance names them. */
 export const splits = ["test", "validation"] as const;
 
-const share = z.number().min(0).max(1);
-const scoresSchema = z.object({
-  images: z.int().min(1),
+const share = number({ from: 0, to: 1 });
+const scoresSchema = object({
+  images: wholeNumber({ from: 1 }),
   top1: share,
-  top5: share.optional(),
-  loss: z.number().optional(),
-  meanAveragePrecision: share.optional(),
-  expectedCalibrationError: share.optional(),
-  temperature: z.number().positive().optional(),
+  top5: optional(share),
+  loss: optional(number()),
+  meanAveragePrecision: optional(share),
+  expectedCalibrationError: optional(share),
+  temperature: optional(number({ above: 0 })),
 });
 
 /** Result of an evaluation, as a model's provenance records it under `validation` or `test`. */
-export type RecordedScores = z.infer<typeof scoresSchema>;
+export type RecordedScores = Described<typeof scoresSchema>;
 
 /** The part of an evaluation that a model's provenance records. */
 export function recordedScores({ images, top1, top1Interval, top5, loss, ...others }: Evaluation): Provenance {
@@ -39,7 +40,7 @@ export function scoresIn(
   provenance: Provenance | undefined,
   split: (typeof splits)[number],
 ): RecordedScores | undefined {
-  return scoresSchema.safeParse(provenance?.[split]).data;
+  return check(scoresSchema, provenance?.[split]).value;
 }
 
 /** A score of a model, for its card. */
