@@ -68,7 +68,7 @@ describe("a golden file that does not fit", () => {
       `[FormatError: golden file "g.json", field xception41.logits: its rows are of different lengths.]`,
     );
     expect(() => parseTimmGolden('{"xception41":{}}', "g.json")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: golden file "g.json", field xception41.logits: Invalid input: expected array, received undefined.]`,
+      `[FormatError: golden file "g.json", field xception41.logits: it is missing; expected a list of 1 to 256 values.]`,
     );
   });
 });

@@ -37,7 +37,7 @@ test.each([
     "no photos",
     JSON.stringify({ layers: ["add"] }),
     undefined,
-    'golden file "f.json", field images: Invalid input: expected record, received undefined.',
+    'golden file "f.json", field images: it is missing; expected an object.',
   ],
   [
     "another photo",
@@ -49,7 +49,7 @@ test.each([
     "a layer without its map",
     JSON.stringify({ ...features, layers: ["add_1"] }),
     "dog",
-    'golden file "f.json", dog, layer "add_1": Invalid input: expected object, received undefined.',
+    'golden file "f.json", dog, layer "add_1": it is missing; expected an object.',
   ],
 ])("refuses %s", (_, text, image, message) => {
   expect(() => parsePhotoGolden(text, "f.json", image)).toThrow(message);

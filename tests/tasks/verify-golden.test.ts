@@ -26,7 +26,7 @@ describe("a golden file", () => {
 
   it.each([
     ["no JSON", '{"taps": ', 'golden file "g.json", character 9: this is not JSON.'],
-    ["no object", [], 'golden file "g.json": Invalid input: expected object, received array.'],
+    ["no object", [], 'golden file "g.json": this list is not allowed; expected an object.'],
     [
       "nothing to compare",
       { architecture },
@@ -35,12 +35,17 @@ describe("a golden file", () => {
     [
       "a field of the wrong type",
       { taps: { a: { ...tap, std: "1" } } },
-      'golden file "g.json", field taps.a.std: Invalid input: expected number, received string.',
+      'golden file "g.json", field taps.a.std: this value is not allowed; received "1"; expected a number from 0.',
     ],
     [
       "a missing field",
       { taps: { a: { shape: [2, 4], std: 1, at: [0] } } },
-      'golden file "g.json", field taps.a.values: Invalid input: expected array, received undefined.',
+      'golden file "g.json", field taps.a.values: it is missing; expected a list, each a number.',
+    ],
+    [
+      "a weight without its shape",
+      { weights: [[0, "a/kernel"]], taps: { a: tap } },
+      'golden file "g.json", field weights.0.2: it is missing; expected a list, each a whole number from 1.',
     ],
     [
       "fewer values than indices",
@@ -70,17 +75,21 @@ describe("a golden file", () => {
 
 describe("a golden file without", () => {
   it.each([
-    ["a network", { taps: { a: tap } }, "field architecture: expected an object."],
+    ["a network", { taps: { a: tap } }, "field architecture: it is missing; expected an object."],
     [
       "a known family",
       { architecture: { family: "resnet", options: {} }, taps: { a: tap } },
-      "field architecture.family: expected one of xception, ",
+      'field architecture.family: this value is not allowed; received "resnet"; expected one of xception, ',
     ],
-    ["known keys", { architecture, taps: { a: tap }, tops: [[1]] }, 'Unrecognized key: "tops".'],
+    [
+      "known keys",
+      { architecture, taps: { a: tap }, tops: [[1]] },
+      "field tops: this list is not allowed; expected one of the fields architecture, weights, taps, ",
+    ],
     [
       "known keys of a tap",
       { architecture, taps: { a: { ...tap, median: 1 } } },
-      'field taps.a: Unrecognized key: "median".',
+      "field taps.a.median: this value is not allowed; received 1; expected one of the fields shape, std, mean, ",
     ],
   ])("%s is refused", (_, content, message) => {
     expect(refusalOf(content)).toContain(`FormatError: golden file "g.json"`);
@@ -116,8 +125,12 @@ describe("golden values of training", () => {
       { batch: 3 },
       "field batch: it contradicts the labels; received 3; expected 2, the number of labels.",
     ],
-    ["unknown keys", { accuracy: [1] }, 'Unrecognized key: "accuracy".'],
-    ["no losses", { losses: [] }, "field losses: "],
+    [
+      "unknown keys",
+      { accuracy: [1] },
+      "field accuracy: this list is not allowed; expected one of the fields architecture, ",
+    ],
+    ["no losses", { losses: [] }, "field losses: this list is not allowed; expected a list of 1 to 100 values."],
   ])("are refused with %s", (_, fields, message) => {
     expect(() => parseTrainingGolden(JSON.stringify({ ...training, ...fields }), "g.json")).toThrow(message);
   });

@@ -1,115 +1,88 @@
-import * as z from "zod";
-import { checkDocument } from "../../base/document.ts";
 import { FormatError } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
-import { check } from "../../base/schema.ts";
+import { choice, number, onOff, wholeNumber } from "../../base/kinds.ts";
+import {
+  anything,
+  type Described,
+  either,
+  fitting,
+  list,
+  object,
+  optional,
+  orElse,
+  record,
+  string,
+  tuple,
+} from "../../base/schema.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
 /** Most images in a file; more are a mistake, and would only exhaust memory. */
 const largestBatch = 256;
 
-const size = z.int().min(1);
-const row = z.array(z.number()).min(1).max(1_000_000);
-const rows = z.array(row).min(1);
+const count = wholeNumber({ from: 0 });
+const size = wholeNumber({ from: 1 });
+const row = list(number(), 1, 1_000_000);
+const rows = list(row, 1);
 
-const tapSchema = z
-  .strictObject({
-    shape: z.array(size).min(2),
-    std: z.number().min(0),
-    mean: z.number().optional(),
-    min: z.number().optional(),
-    max: z.number().optional(),
-    at: z.array(z.int().min(0)).min(1),
-    values: z.array(z.number()),
-  })
-  .superRefine(({ shape, at, values }, context) => {
-    if (values.length !== at.length) {
-      const message = `there are ${values.length} values for ${at.length} indices in "at"`;
-      context.addIssue({ code: "custom", path: ["values"], message });
-    }
-    for (const [position, index] of at.entries()) {
-      if (index < sizeOf(shape)) continue;
-      const message = `index ${index} is beyond the last of the ${sizeOf(shape)} values of ${shape.join("×")}`;
-      context.addIssue({ code: "custom", path: ["at", position], message });
-    }
-  });
+const tapFields = {
+  shape: list(size, 2),
+  std: number({ from: 0 }),
+  mean: optional(number()),
+  min: optional(number()),
+  max: optional(number()),
+  at: list(count, 1),
+  values: list(number()),
+};
+const tapSchema = object(tapFields, "rejected");
 
-const architecture = z.unknown().transform((value, context) => {
-  const checked = check(architectureSchema, value);
-  if (!checked.problem) return checked.value;
-  const { path, expected } = checked.problem;
-  context.addIssue({ code: "custom", path: path === "" ? [] : path.split("."), message: `expected ${expected}` });
-  return z.NEVER;
-});
-
-const forwardSchema = z.strictObject({
-  architecture,
+const goldenFields = {
+  architecture: architectureSchema,
   /** Index, name, shape and, if given, whether it trains, for every weight or some of them. */
-  weights: z
-    .array(z.tuple([z.int().min(0), z.string(), z.array(size)]).rest(z.boolean()))
-    .min(1)
-    .optional(),
-  taps: z.record(z.string(), tapSchema).default({}),
-  probabilities: rows.optional(),
-  probabilities_first_20: rows.optional(),
-  top5: z
-    .array(z.array(z.tuple([z.int().min(0), z.number()])).min(1))
-    .min(1)
-    .optional(),
+  weights: optional(list(tuple(count, string, list(size), optional(onOff())), 1)),
+  taps: orElse(record(tapSchema), {}),
+  probabilities: optional(rows),
+  probabilities_first_20: optional(rows),
+  top5: optional(list(list(tuple(count, number()), 1), 1)),
   /** The input of the classifier, or the output of a network without one, flattened, for each image. */
-  features: rows.optional(),
-});
-
-const goldenSchema = forwardSchema.superRefine((golden, context) => {
-  const batches = batchSizes(golden);
-  if (batches.length === 0) {
-    const message =
-      "there is nothing to compare; expected taps, probabilities, probabilities_first_20, top5 or features";
-    context.addIssue({ code: "custom", path: [], message });
-  }
-  for (const { path, images } of batches) {
-    if (images === batches[0]!.images && images <= largestBatch) continue;
-    const expected =
-      images > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.images}`;
-    context.addIssue({ code: "custom", path, message: `this is of ${images} images; ${expected}` });
-  }
-});
+  features: optional(rows),
+};
+const goldenSchema = object(goldenFields, "rejected");
 
 /**
  * Values that another tool computed with synthetic weights and images: statistics and sampled values of some layers'
  * outputs (taps), and the network's output.
  */
-export type Golden = z.infer<typeof goldenSchema>;
+export type Golden = Described<typeof goldenSchema>;
 
 /** A layer's output, channels last, with the batch axis: `values` stand at the flat indices `at`, in C order. */
-export type GoldenTap = z.infer<typeof tapSchema>;
+export type GoldenTap = Described<typeof tapSchema>;
 
-const trainingSchema = z.strictObject({
-  architecture,
-  input_shape: z.tuple([size, size, size]),
-  batch: size.max(largestBatch).optional(),
-  labels: z.array(z.int().min(0)).min(1).max(largestBatch),
+const weightFields = { path: string, norm: number(), first: list(number(), 1, 1000) };
+const trainingFields = {
+  architecture: architectureSchema,
+  input_shape: tuple(size, size, size),
+  batch: optional(wholeNumber({ from: 1, to: largestBatch })),
+  labels: list(count, 1, largestBatch),
   classes: size,
   /** The optimizer and its numbers, e.g. `SGD lr 0.01 momentum 0.9`; after a comma or a parenthesis, remarks. */
-  optimizer: z.string(),
+  optimizer: string,
   /** Activation in place of every ReLU. */
-  activation: z.literal("elu").optional(),
-  losses: z.array(z.number()).min(1).max(100),
+  activation: optional(choice("elu")),
+  losses: list(number(), 1, 100),
   /** By position among the network's weights: Euclidean norm and first values after the last step. */
-  weights_after: z
-    .record(z.string(), z.strictObject({ path: z.string(), norm: z.number(), first: row.max(1000) }))
-    .default({}),
+  weights_after: orElse(record(object(weightFields, "rejected")), {}),
   /** By name: Euclidean norms of the weight after the last step, and of its change. */
-  norm_and_change_after: z.record(z.string(), z.tuple([z.number(), z.number()])).optional(),
+  norm_and_change_after: optional(record(tuple(number(), number()))),
   /** Versions and precision of the tool that computed the values. */
-  torch: z.string().optional(),
-  keras: z.string().optional(),
-  floatx: z.string().optional(),
-});
+  torch: optional(string),
+  keras: optional(string),
+  floatx: optional(string),
+};
+const trainingSchema = object(trainingFields, "rejected");
 
 /** Values of a few training steps on synthetic weights and images. */
-export type TrainingGolden = z.infer<typeof trainingSchema>;
+export type TrainingGolden = Described<typeof trainingSchema>;
 
 /**
  * Reads the golden values of a forward pass.
@@ -117,7 +90,31 @@ export type TrainingGolden = z.infer<typeof trainingSchema>;
  */
 export function parseGolden(text: string, file: string): Golden {
   const where = goldenName(file);
-  return checkDocument(goldenSchema, parseJson(text, where), where);
+  const golden = fitting(goldenSchema, parseJson(text, where), where);
+  for (const [layer, tap] of Object.entries(golden.taps)) assertTap(tap, `${where}, field taps.${layer}`);
+  const batches = batchSizes(golden);
+  if (batches.length === 0) {
+    const expected = "taps, probabilities, probabilities_first_20, top5 or features";
+    throw new FormatError({ where, what: "there is nothing to compare", expected });
+  }
+  for (const { path, images } of batches) {
+    if (images === batches[0]!.images && images <= largestBatch) continue;
+    const expected =
+      images > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.images}`;
+    throw new FormatError({ where: `${where}, field ${path}`, what: `this is of ${images} images; ${expected}` });
+  }
+  return golden;
+}
+
+function assertTap({ shape, at, values }: GoldenTap, where: string): void {
+  if (values.length !== at.length) {
+    const what = `there are ${values.length} values for ${at.length} indices in "at"`;
+    throw new FormatError({ where: `${where}.values`, what });
+  }
+  const position = at.findIndex((index) => index >= sizeOf(shape));
+  if (position < 0) return;
+  const what = `index ${at[position]} is beyond the last of the ${sizeOf(shape)} values of ${shape.join("×")}`;
+  throw new FormatError({ where: `${where}.at.${position}`, what });
 }
 
 /**
@@ -126,25 +123,23 @@ export function parseGolden(text: string, file: string): Golden {
  */
 export function parseTrainingGolden(text: string, file: string): TrainingGolden {
   const where = goldenName(file);
-  const golden = checkDocument(trainingSchema, parseJson(text, where), where);
+  const golden = fitting(trainingSchema, parseJson(text, where), where);
   if (golden.batch === undefined || golden.batch === golden.labels.length) return golden;
   const [received, expected] = [golden.batch, `${golden.labels.length}, the number of labels`];
   throw new FormatError({ where: `${where}, field batch`, what: "it contradicts the labels", received, expected });
 }
 
-const timmSchema = z.record(
-  z.string(),
-  z.strictObject({
-    logits: rows.max(largestBatch),
-    params: size.optional(),
-    /** All entries of the `state_dict` but counters as index, name and shape, or how many there are. */
-    keys: z.union([size, z.array(z.tuple([z.int().min(0), z.string(), z.array(size)])).min(1)]).optional(),
-    bn_eps: z.array(z.number()).optional(),
-  }),
-);
+const timmFields = {
+  logits: list(row, 1, largestBatch),
+  params: optional(size),
+  /** All entries of the `state_dict` but counters as index, name and shape, or how many there are. */
+  keys: optional(either(size, list(tuple(count, string, list(size)), 1))),
+  bn_eps: optional(list(number())),
+};
+const timmSchema = record(object(timmFields, "rejected"));
 
 /** Logits and facts of timm's networks, by timm's names. */
-export type TimmGolden = z.infer<typeof timmSchema>;
+export type TimmGolden = Described<typeof timmSchema>;
 
 /**
  * Reads the golden values of timm's networks.
@@ -152,27 +147,29 @@ export type TimmGolden = z.infer<typeof timmSchema>;
  */
 export function parseTimmGolden(text: string, file: string): TimmGolden {
   const where = goldenName(file);
-  return checkDocument(timmSchema, parseJson(text, where), where);
+  return fitting(timmSchema, parseJson(text, where), where);
 }
 
-const mapSchema = z.strictObject({
-  shape: z.tuple([size, size, size]),
-  mean: z.number(),
-  std: z.number().min(0),
-  min: z.number(),
-  max: z.number(),
+const mapFields = {
+  shape: tuple(size, size, size),
+  mean: number(),
+  std: number({ from: 0 }),
+  min: number(),
+  max: number(),
   at_0_0: row,
   at_center: row,
   at_last: row,
-});
+};
+const mapSchema = object(mapFields, "rejected");
 
-const photoSchema = z.strictObject({
-  layers: z.array(z.string()).min(1),
-  images: z.record(z.string(), z.record(z.string(), z.unknown())),
-  keras: z.string().optional(),
-  tf: z.string().optional(),
-  preprocess: z.string().optional(),
-});
+const photoFields = {
+  layers: list(string, 1),
+  images: record(record(anything)),
+  keras: optional(string),
+  tf: optional(string),
+  preprocess: optional(string),
+};
+const photoSchema = object(photoFields, "rejected");
 
 /**
  * Reads what another tool computed for a photo, layer by layer: statistics of each feature map, and its first channels at
@@ -183,7 +180,7 @@ const photoSchema = z.strictObject({
  */
 export function parsePhotoGolden(text: string, file: string, image?: string) {
   const where = goldenName(file);
-  const { layers, images } = checkDocument(photoSchema, parseJson(text, where), where);
+  const { layers, images } = fitting(photoSchema, parseJson(text, where), where);
   const name = image ?? Object.keys(images)[0] ?? "";
   const maps = Object.hasOwn(images, name) ? images[name] : undefined;
   if (maps === undefined) {
@@ -195,7 +192,7 @@ export function parsePhotoGolden(text: string, file: string, image?: string) {
     });
   }
   const taps = layers.map((layer): readonly [string, GoldenTap] => {
-    const map = checkDocument(mapSchema, maps[layer], `${where}, ${name}, layer "${layer}"`);
+    const map = fitting(mapSchema, maps[layer], `${where}, ${name}, layer "${layer}"`);
     const [height, width, depth] = map.shape;
     const places = [
       [0, map.at_0_0],
@@ -214,7 +211,7 @@ export function parsePhotoGolden(text: string, file: string, image?: string) {
   if (unknown !== undefined) {
     throw new FormatError({ where: `${where}, ${name}`, what: "this key is unknown", received: unknown });
   }
-  const pooled = others.map((key) => checkDocument(row, maps[key], `${where}, ${name}, field "${key}"`)).at(-1);
+  const pooled = others.map((key) => fitting(row, maps[key], `${where}, ${name}, field "${key}"`)).at(-1);
   return { taps: Object.fromEntries(taps), ...(pooled && { pooled }) };
 }
 
@@ -241,12 +238,12 @@ export function goldenBatch(golden: Golden): number {
   return batchSizes(golden)[0]!.images;
 }
 
-function batchSizes({ taps, ...golden }: z.infer<typeof forwardSchema>) {
+function batchSizes({ taps, ...golden }: Golden) {
   const { probabilities, probabilities_first_20, top5, features } = golden;
   return [
-    ...Object.entries(taps).map(([layer, { shape }]) => ({ path: ["taps", layer, "shape"], images: shape[0]! })),
+    ...Object.entries(taps).map(([layer, { shape }]) => ({ path: `taps.${layer}.shape`, images: shape[0]! })),
     ...Object.entries({ probabilities, probabilities_first_20, top5, features }).flatMap(([name, rows]) =>
-      rows === undefined ? [] : [{ path: [name], images: rows.length }],
+      rows === undefined ? [] : [{ path: name, images: rows.length }],
     ),
   ];
 }
