@@ -18,12 +18,12 @@ type ValueIn<S> = S extends Schema<infer T> ? T : never;
 
 type Fields = Readonly<Record<string, Schema<unknown>>>;
 
-/** Names of the fields that may be missing. */
-type Optional<F extends Fields> = { [N in keyof F]: undefined extends ValueIn<F[N]> ? N : never }[keyof F];
+type ValuesOf<F extends Fields> = { readonly [Name in keyof F]: ValueIn<F[Name]> };
 
-type ObjectOf<F extends Fields> = Merged<
-  { readonly [N in Exclude<keyof F, Optional<F>>]: ValueIn<F[N]> } & { readonly [N in Optional<F>]?: Described<F[N]> }
->;
+type Needed<F extends Fields> = { [Name in keyof F]: undefined extends ValueIn<F[Name]> ? never : Name }[keyof F];
+
+/** An object in which the fields that may be missing are optional. */
+type ObjectOf<F extends Fields> = Merged<Partial<ValuesOf<F>> & Pick<ValuesOf<F>, Needed<F>>>;
 
 type Merged<T> = { [Name in keyof T]: T[Name] };
 

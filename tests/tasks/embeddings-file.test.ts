@@ -84,14 +84,20 @@ describe("files that hold no embeddings", () => {
     expect(read(safetensors("embeddings", [0, 3], { ...document, images: [] }))).toThrow("one image at least");
     const named = (changes: object) => read(safetensors("embeddings", [2, 3], { ...document, ...changes }));
     expect(named({ formatVersion: 2 })).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1; received 2.]`,
+      `[FormatError: file, metadata "xception-ts", field formatVersion: this value is not allowed; received 2; expected 1.]`,
     );
     expect(named({ origin: { ...origin, digest: "abc" } })).toThrow(
-      'file, metadata "xception-ts", field origin.digest:',
+      'file, metadata "xception-ts", field origin.digest: this value is not allowed; received "abc"; expected 64 hexadecimal digits.',
     );
-    expect(named({ origin: { ...origin, pooling: "sum" } })).toThrow("field origin.pooling:");
-    expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow("field origin.architecture:");
-    expect(named({ images: [{ file: 1 }] })).toThrow("field images.0.file:");
+    expect(named({ origin: { ...origin, pooling: "sum" } })).toThrow(
+      'field origin.pooling: this value is not allowed; received "sum"; expected one of avg, max.',
+    );
+    expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow(
+      'field origin.architecture: this value is not allowed; received "resnet"; expected one of xception, ',
+    );
+    expect(named({ images: [{ file: 1 }] })).toThrow(
+      "field images.0.file: this value is not allowed; received 1; expected a name.",
+    );
     const noJson = writeSafetensors(new Map([["embeddings", floatTensor([1, 1])]]), new Map([[metadataKey, "{"]]));
     expect(read(noJson)).toThrow('file, metadata "xception-ts", character 1: this is not JSON.');
   });
@@ -106,7 +112,9 @@ describe("files that hold no embeddings", () => {
     expect(json({ file: "a", values: [1, 1e39] })).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file, image "a", dimension 1: the value is not finite; received Infinity.]`,
     );
-    expect(json({ file: "a", values: ["1"] })).toThrow("file, field images.0.values.0:");
+    expect(json({ file: "a", values: ["1"] })).toThrow(
+      'file, field images.0.values.0: this value is not allowed; received "1"; expected a number.',
+    );
   });
 
   it("are refused as CSV", () => {

@@ -1,9 +1,22 @@
-import * as z from "zod";
 import { csvText, parseCsv } from "../../base/csv.ts";
-import { checkDocument } from "../../base/document.ts";
 import { DataError, FormatError, ShapeError, UsageError } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
-import { assertOption, wholeNumber } from "../../base/kinds.ts";
+import { assertOption, choice, number, wholeNumber } from "../../base/kinds.ts";
+import {
+  anything,
+  type Described,
+  either,
+  fitting,
+  list,
+  literal,
+  matching,
+  object,
+  optional,
+  record,
+  type Schema,
+  string,
+  tuple,
+} from "../../base/schema.ts";
 import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
@@ -13,15 +26,18 @@ import { preprocessNames } from "../../model/preprocessing.ts";
 import { architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
-const imageSchema = z.object({
+const name = matching(/./s, "a name");
+
+const imageFields = {
   /** Its path inside the images' folder, with `/` as the separator. */
-  file: z.string().min(1),
+  file: name,
   /** Its class. */
-  label: z.string().min(1).optional(),
-});
+  label: optional(name),
+};
+const imageSchema = object(imageFields);
 
 /** An image with an embedding. */
-export type EmbeddedImage = Readonly<z.infer<typeof imageSchema>>;
+export type EmbeddedImage = Described<typeof imageSchema>;
 
 /** Embeddings of images: one vector each; similar images have similar directions. */
 export interface Embeddings {
@@ -32,44 +48,45 @@ export interface Embeddings {
   readonly origin?: EmbeddingsOrigin | undefined;
 }
 
-const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()]).readonly()]);
+const perChannel = either(number(), tuple(number(), number(), number()));
 
-const originSchema = z.object({
+const originSchema = object({
   /** Path or URL of the model file, or `imagenet`. */
-  model: z.string().min(1),
+  model: name,
   /** Digest of the model, see `FeatureExtractor.digest`. */
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
+  digest: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits"),
   /** As in `openAs`, if the model file holds only weights; validated when the network is built. */
-  network: z.custom<NetworkOptions>((value) => z.record(z.string(), z.json()).safeParse(value).success).optional(),
-  architecture: z.enum(architectureNames).optional(),
-  allowMissing: z.string().optional(),
-  key: z.string().optional(),
-  preprocess: z.union([z.enum(preprocessNames), z.object({ scale: perChannel, offset: perChannel })]).optional(),
-  interpolation: z.enum(interpolations).optional(),
-  fit: z.enum(fits).optional(),
-  layer: z.string().min(1),
-  pooling: z.enum(["avg", "max"]),
-  folder: z.string().min(1),
+  network: optional(record(anything) as Schema<NetworkOptions>),
+  architecture: optional(choice(...architectureNames)),
+  allowMissing: optional(string),
+  key: optional(string),
+  preprocess: optional(either(choice(...preprocessNames), object({ scale: perChannel, offset: perChannel }))),
+  interpolation: optional(choice(...interpolations)),
+  fit: optional(choice(...fits)),
+  layer: name,
+  pooling: choice("avg", "max"),
+  folder: name,
 });
 
 /** The model of the embeddings, and the folder of the images; paths are relative to the embeddings' file. */
-export type EmbeddingsOrigin = Readonly<z.infer<typeof originSchema>>;
+export type EmbeddingsOrigin = Described<typeof originSchema>;
 
 const embeddingsVersion = 1;
 
 /** Contents of a file besides the values. */
-const documentSchema = z.object({
-  formatVersion: z.literal(embeddingsVersion),
-  origin: originSchema.optional(),
-  images: z.array(imageSchema),
-});
+const documentFields = {
+  formatVersion: literal(embeddingsVersion),
+  origin: optional(originSchema),
+  images: list(imageSchema),
+};
+const documentSchema = object(documentFields);
 
 /**
  * Builds embeddings from the parsed parts of a file.
  * @throws {FormatError} the number of rows differs from the images, there are none, or a value is NaN or infinite.
  */
 function checkedEmbeddings(
-  { images, origin }: z.infer<typeof documentSchema>,
+  { images, origin }: Described<typeof documentSchema>,
   values: FloatTensor,
   where: string,
 ): Embeddings {
@@ -215,7 +232,7 @@ function fromSafetensors(bytes: Uint8Array, where: string): Embeddings {
     });
   }
   const place = `${where}, metadata "${metadataKey}"`;
-  const document = checkDocument(documentSchema, parseJson(text, place), place);
+  const document = fitting(documentSchema, parseJson(text, place), place);
   return checkedEmbeddings(document, decodeFloats(values), where);
 }
 
@@ -228,12 +245,13 @@ function toJson({ images, values, origin }: Embeddings): string {
   return `${head},"images":[\n${lines.join(",\n")}\n]}\n`;
 }
 
-const jsonSchema = documentSchema.extend({
-  images: z.array(imageSchema.extend({ values: z.array(z.number()) })),
+const jsonSchema = object({
+  ...documentFields,
+  images: list(object({ ...imageFields, values: list(number()) })),
 });
 
 function fromJson(text: string, where: string): Embeddings {
-  const { images: stored, ...rest } = checkDocument(jsonSchema, parseJson(text, where), where);
+  const { images: stored, ...rest } = fitting(jsonSchema, parseJson(text, where), where);
   const rows = stored.map(({ file, values }) => ({ place: `image "${file}"`, values }));
   const images = stored.map(({ values: _, ...image }) => image);
   return checkedEmbeddings({ ...rest, images }, tensorOf(rows, where), where);
