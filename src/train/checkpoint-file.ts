@@ -1,9 +1,21 @@
-import * as z from "zod";
-import { checkDocument } from "../base/document.ts";
 import { TrainingError } from "../base/errors.ts";
+import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
 import type { EpochRecord } from "../base/records.ts";
+import {
+  check,
+  fitting,
+  list,
+  literal,
+  nullable,
+  object,
+  optional,
+  orElse,
+  record,
+  type Schema,
+  string,
+} from "../base/schema.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
-import type { Json } from "../model/model.ts";
+import { anyJson, type Json } from "../model/model.ts";
 import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";
@@ -45,7 +57,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint, extra: Json = null): Pr
  */
 export async function decodeCheckpoint(bytes: Uint8Array, where: string): Promise<StoredCheckpoint> {
   const { json, tensors } = await decode(formats.checkpoint, bytes, where);
-  const { steps, bestEpoch, extra, formatVersion: _, ...rest } = checkDocument(checkpointSchema, json, where);
+  const { steps, bestEpoch, extra, formatVersion: _, ...rest } = fitting(checkpointSchema, json, where);
   return { checkpoint: { ...rest, state: { tensors, steps } }, bestEpoch: bestEpoch ?? undefined, extra };
 }
 
@@ -57,7 +69,7 @@ export function encodeBest({ weights, ...rest }: BestWeights): Promise<Uint8Arra
 /** Decodes a file written by {@link encodeBest}. @throws as {@link decodeCheckpoint}. */
 export async function decodeBest(bytes: Uint8Array, where: string): Promise<BestWeights> {
   const { json, tensors } = await decode(formats.best, bytes, where);
-  const { formatVersion: _, ...rest } = checkDocument(bestSchema, json, where);
+  const { formatVersion: _, ...rest } = fitting(bestSchema, json, where);
   return { ...rest, weights: tensors };
 }
 
@@ -67,7 +79,7 @@ async function decode(
   where: string,
 ): Promise<{ json: unknown; tensors: ReadonlyMap<string, FloatTensor> }> {
   const file = await decodeSealed(format, bytes, where);
-  const version = z.object({ formatVersion: z.number() }).safeParse(file.json).data?.formatVersion;
+  const version = check(object({ formatVersion: number() }), file.json).value?.formatVersion;
   if (version !== undefined && version > checkpointVersion) {
     throw new TrainingError({
       where,
@@ -84,52 +96,53 @@ async function decode(
 /** Version of the files that this package writes. */
 export const checkpointVersion = 1;
 
-const count = z.int().min(0);
-const seconds = z.number().min(0);
-const skippedFiles = z.array(z.object({ file: z.string(), reason: z.string() }));
+const count = wholeNumber({ from: 0 });
+const seconds = number({ from: 0 });
+const skippedFiles = list(object({ file: string, reason: string }));
 
-const epochRecord = z.looseObject({ epoch: count, loss: z.number(), seconds });
-const evaluationResult = z.looseObject({
-  evaluation: z.looseObject({ images: count, top1: z.number(), loss: z.number() }),
-  predictions: z.array(z.looseObject({ file: z.string() })),
+const epochRecord = object({ epoch: count, loss: number(), seconds });
+const evaluationResult = object({
+  evaluation: object({ images: count, top1: number(), loss: number() }),
+  predictions: list(object({ file: string })),
   skipped: skippedFiles,
 });
 
 /** Data of the package itself: the checksum vouches for fields the schema does not name, and their order is kept. */
-function asWritten<T>(schema: z.ZodType): z.ZodType<T> {
-  return z.custom<T>((value) => schema.safeParse(value).success);
+function asWritten<T>(schema: Schema<unknown>): Schema<T> {
+  const { expected } = schema;
+  return { accept: (value) => (check(schema, value).problem ? undefined : (value as T)), expected };
 }
 
-const epochState = z.object({
+const epochState = object({
   index: count,
   position: count,
-  positions: z.array(count).optional(),
+  positions: optional(list(count)),
   stepsBefore: count,
   stepsPerEpoch: count,
-  learningRate: z.number(),
-  tally: z.object({ steps: count, loss: z.number(), images: count, right: count }),
-  pace: z.object({ steps: count, secondsOfSteps: seconds, seconds }),
+  learningRate: number(),
+  tally: object({ steps: count, loss: number(), images: count, right: count }),
+  pace: object({ steps: count, secondsOfSteps: seconds, seconds }),
 });
 
 /** The JSON document of a checkpoint. */
-const checkpointSchema = z.object({
-  formatVersion: z.literal(checkpointVersion),
-  identity: z.record(z.string(), z.json()),
-  phase: z.enum(["head", "network"]).default("network"),
-  isOver: z.boolean(),
+const checkpointSchema = object({
+  formatVersion: literal(checkpointVersion),
+  identity: record(anyJson),
+  phase: orElse(choice("head", "network"), "network"),
+  isOver: onOff(),
   epoch: epochState,
-  activations: z.record(z.string(), z.object({ scale: z.number(), zeroPoint: count })).optional(),
+  activations: optional(record(object({ scale: number(), zeroPoint: count }))),
   steps: count,
-  history: z.array(asWritten<EpochRecord>(epochRecord)),
-  bestEpoch: count.nullable(),
+  history: list(asWritten<EpochRecord>(epochRecord)),
+  bestEpoch: nullable(count),
   skipped: skippedFiles,
   validationSkipped: skippedFiles,
-  extra: z.json(),
+  extra: anyJson,
 });
 
 /** The JSON document of the best weights. */
-const bestSchema = z.object({
-  formatVersion: z.literal(checkpointVersion),
+const bestSchema = object({
+  formatVersion: literal(checkpointVersion),
   epoch: count,
   steps: count,
   test: asWritten<EvaluationResult>(evaluationResult),

@@ -1,8 +1,7 @@
-import * as z from "zod";
 import { sha256 } from "../base/checksums.ts";
-import { checkDocument } from "../base/document.ts";
 import { FormatError, XceptionError } from "../base/errors.ts";
 import type { SourceReader } from "../base/platform.ts";
+import { fitting, object, string } from "../base/schema.ts";
 import { readSource } from "../base/source.ts";
 import { BatchSource } from "../data/batches.ts";
 import type { ImageDataset, Sample } from "../data/dataset.ts";
@@ -184,7 +183,7 @@ export function encodeFeatures({ values, samples }: Features, key: string): Prom
  */
 export async function decodeFeatures(bytes: Uint8Array, expected: string, where: string): Promise<Features> {
   const { json, tensors } = await decodeSealed(format, bytes, where);
-  const { key: received } = checkDocument(z.object({ key: z.string() }), json, where);
+  const { key: received } = fitting(object({ key: string }), json, where);
   if (received !== expected) {
     throw new FormatError({ where, what: "these are features of something else", received, expected });
   }

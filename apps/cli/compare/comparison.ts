@@ -1,9 +1,8 @@
 import { join } from "node:path";
-import * as z from "zod";
-import { checkDocument } from "../../../src/base/document.ts";
 import { AbortedError, FileError, UsageError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import { fitting, object, string } from "../../../src/base/schema.ts";
 import type { ComparedNetwork, ComparedRun, Comparison } from "../../../src/report/comparison.ts";
 import { comparisonCsv, comparisonDocument } from "../../../src/report/comparison.ts";
 import { networkSizes } from "../../../src/report/cost.ts";
@@ -184,7 +183,7 @@ async function writeComparison(comparison: Comparison, output: string): Promise<
   await writeFileAtomic(join(output, comparisonFiles.data), `${JSON.stringify(comparison, undefined, 2)}\n`);
 }
 
-const identitySchema = z.object({ command: z.string() });
+const identitySchema = object({ command: string });
 
 /**
  * Checks that a folder is empty, new, or of the same comparison.
@@ -201,7 +200,7 @@ export async function assertSameComparison({
   });
   if (!bytes) return;
   const where = `file "${path}"`;
-  const before = checkDocument(identitySchema, parseJson(new TextDecoder().decode(bytes), where), where).command;
+  const before = fitting(identitySchema, parseJson(new TextDecoder().decode(bytes), where), where).command;
   if (before === command) return;
   throw new UsageError({
     where: "option --output",

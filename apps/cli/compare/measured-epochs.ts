@@ -1,9 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import * as z from "zod";
-import { checkDocument } from "../../../src/base/document.ts";
 import { AbortedError, FileError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
+import { number } from "../../../src/base/kinds.ts";
+import { fitting, record } from "../../../src/base/schema.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { alone } from "../../../src/train/ranks/ranks.ts";
@@ -15,7 +15,7 @@ import type { NetworkSpec } from "./networks.ts";
 
 /** File of the measured speeds: a resumed comparison must not measure them again. */
 const speedsFile = "speeds.json";
-const speedsSchema = z.record(z.string(), z.number().positive());
+const speedsSchema = record(number({ above: 0 }));
 
 /** Steps that warm up the engine, and steps that are timed. */
 const warmUpSteps = 3;
@@ -58,7 +58,7 @@ async function readSpeeds(path: string): Promise<Readonly<Record<string, number>
     throw error;
   });
   const where = `file "${path}"`;
-  return bytes && checkDocument(speedsSchema, parseJson(new TextDecoder().decode(bytes), where), where);
+  return bytes && fitting(speedsSchema, parseJson(new TextDecoder().decode(bytes), where), where);
 }
 
 /** Images per second in training, by network. */

@@ -1,10 +1,21 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import * as z from "zod";
-import { checkDocument } from "../../../src/base/document.ts";
 import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
+import { choice, wholeNumber } from "../../../src/base/kinds.ts";
 import { devices } from "../../../src/base/platform.ts";
+import {
+  type Described,
+  fitting,
+  list,
+  nullable,
+  object,
+  orElse,
+  record,
+  string,
+  tuple,
+} from "../../../src/base/schema.ts";
+import { anyJson } from "../../../src/model/model.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import type { Checkpoint } from "../../../src/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../../src/train/checkpoint-file.ts";
@@ -134,7 +145,7 @@ async function readCheckpoint(
 ): Promise<FoundCheckpoint> {
   const where = `checkpoint "${path}"`;
   const { checkpoint, bestEpoch, extra } = await decodeCheckpoint(await readFile(path), where);
-  const record = checkDocument(recordSchema, extra, where);
+  const record = fitting(recordSchema, extra, where);
   const best = bestEpoch === undefined ? undefined : await readBest(run, bestEpoch, names, note);
   return { checkpoint: { ...checkpoint, best }, record, path, images: await readTrainingImages(run, record) };
 }
@@ -159,7 +170,7 @@ async function readBest(run: string, epoch: number, names: readonly string[], no
 async function readTrainingImages(run: string, record: RunRecord): Promise<ImageList | undefined> {
   try {
     const text = new TextDecoder().decode(await readFile(join(run, checkpointsFolder, imageList)));
-    const list = checkDocument(imageListSchema, parseJson(text, imageList), imageList);
+    const list = fitting(imageListSchema, parseJson(text, imageList), imageList);
     return digestOf(list) === record.images ? list : undefined;
   } catch (error) {
     if (error instanceof FileError || error instanceof FormatError) return undefined;
@@ -188,38 +199,38 @@ function numberedFiles(names: readonly string[], pattern: RegExp): { name: strin
     .sort((a, b) => b.number - a.number);
 }
 
-const recordSchema = z.object({
+const count = wholeNumber({ from: 0 });
+const startSchema = object({
+  file: string,
+  format: string,
+  tensors: count,
+  headOn: nullable(string),
+  reinitialized: list(string),
+  origin: orElse(record(anyJson), {}),
+});
+const recordSchema = object({
   /** The image folder as given, and the working folder. */
-  folder: z.string(),
-  workingFolder: z.string(),
-  device: z.enum(devices).nullable(),
+  folder: string,
+  workingFolder: string,
+  device: nullable(choice(...devices)),
   /** Threads of the engine, if chosen: another number may change the last digits. */
-  threads: z.int().nullable().default(null),
-  settings: z.record(z.string(), z.json()),
+  threads: orElse(nullable(count), null),
+  settings: record(anyJson),
   /** Source of each setting that has an effect. */
-  sources: z.array(z.tuple([z.string(), z.string()])),
+  sources: list(tuple(string, string)),
   /** Preprocessing of the initial weights; null: the default. */
-  preprocessing: z.json(),
+  preprocessing: anyJson,
   /** Origin of the initial weights. */
-  start: z
-    .object({
-      file: z.string(),
-      format: z.string(),
-      tensors: z.int(),
-      headOn: z.string().nullable(),
-      reinitialized: z.array(z.string()),
-      origin: z.record(z.string(), z.json()).default({}),
-    })
-    .nullable(),
-  commandLine: z.string(),
+  start: nullable(startSchema),
+  commandLine: string,
   /** Digest of the list of images. */
-  images: z.string(),
+  images: string,
   /** Hardware and software: another one may change the last digits. */
-  machine: z.array(z.object({ name: z.string(), value: z.string() })),
+  machine: list(object({ name: string, value: string })),
 });
 
 /** Everything needed to resume a run, stored in each checkpoint. */
-export type RunRecord = z.infer<typeof recordSchema>;
+export type RunRecord = Described<typeof recordSchema>;
 
 interface RecordedRun {
   readonly plan: TrainingPlan;

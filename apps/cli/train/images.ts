@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import * as z from "zod";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
+import { number, wholeNumber } from "../../../src/base/kinds.ts";
 import type { FileSystem } from "../../../src/base/platform.ts";
+import { type Described, list, nullable, object, optional, string } from "../../../src/base/schema.ts";
 import { compareCodePoints, type ImageDataset, onlyListed, type Sample } from "../../../src/data/dataset.ts";
 import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
 import { type SplitShares, splitDataset } from "../../../src/data/sampling.ts";
@@ -117,27 +118,27 @@ function assertFullyLabeled(settings: Settings): void {
   }
 }
 
-const entrySchema = z.object({
+const entrySchema = object({
   /** Path inside the data set; its first part is the class. */
-  file: z.string(),
+  file: string,
   /** Size; null if it cannot be read. */
-  bytes: z.int().nullable(),
+  bytes: nullable(wholeNumber({ from: 0 })),
   /** First digits of the SHA-256 of the content, if compared. */
-  sha256: z.string().optional(),
+  sha256: optional(string),
   /** Classes from a file of labels. */
-  labels: z.array(z.string()).optional(),
+  labels: optional(list(string)),
   /** Weight in the loss from a file. */
-  weight: z.number().optional(),
+  weight: optional(number()),
 });
-type Entry = z.infer<typeof entrySchema>;
+type Entry = Described<typeof entrySchema>;
 
 /** The images of a run at its start: those of its folder, and those of others to validate and test on. */
-export const imageListSchema = z.object({
-  images: z.array(entrySchema),
-  validation: z.array(entrySchema),
-  test: z.array(entrySchema).optional(),
+export const imageListSchema = object({
+  images: list(entrySchema),
+  validation: list(entrySchema),
+  test: optional(list(entrySchema)),
 });
-export type ImageList = z.infer<typeof imageListSchema>;
+export type ImageList = Described<typeof imageListSchema>;
 
 /** Up to this total size in bytes, contents are compared, not only sizes. */
 const contentLimit = 2 ** 28;

@@ -2,21 +2,22 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import * as z from "zod";
 import { FileError, TrainingError } from "../../../src/base/errors.ts";
+import { wholeNumber } from "../../../src/base/kinds.ts";
+import { check, type Described, nullable, object, string } from "../../../src/base/schema.ts";
 import { isProcess } from "../../../src/runtime/node/guarded-process.ts";
 
 /** Name of the lock file in a run's folder. */
 export const lockFile = "run.lock";
 
-const ownerSchema = z.object({
-  pid: z.int(),
-  host: z.string(),
-  startedAt: z.string(),
+const ownerSchema = object({
+  pid: wholeNumber({ from: 1 }),
+  host: string,
+  startedAt: string,
   /** Distinguishes a process from a later one with the same id; null if unknown. */
-  processStart: z.string().nullable(),
+  processStart: nullable(string),
 });
-type Owner = z.infer<typeof ownerSchema>;
+type Owner = Described<typeof ownerSchema>;
 
 /** Time after which a lock without content is stale, in milliseconds. */
 const graceMs = 5000;
@@ -147,7 +148,7 @@ async function contentOf(path: string): Promise<string | undefined> {
 
 function ownerOf(content: string): Owner | undefined {
   try {
-    return ownerSchema.safeParse(JSON.parse(content)).data;
+    return check(ownerSchema, JSON.parse(content)).value;
   } catch {
     return undefined;
   }
