@@ -1,6 +1,5 @@
-import * as z from "zod";
-import { checkDocument } from "../base/document.ts";
 import { parseJson } from "../base/json.ts";
+import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
 import type {
   EpochRecord,
   EvaluatedImages,
@@ -10,6 +9,7 @@ import type {
   SkippedFile,
   StepRecord,
 } from "../base/records.ts";
+import { fitting, list, literal, object, optional, string } from "../base/schema.ts";
 import type { NetworkCost } from "../graph/cost.ts";
 import type { Fact } from "./document.ts";
 import { base64, bytesOfBase64 } from "./markup.ts";
@@ -101,78 +101,81 @@ export interface Reproduction {
 /** Version of the files written. */
 const formatVersion = 1;
 
-const number = z.number();
-const count = z.int().min(0);
-const text = z.string();
-const facts = z.array(z.object({ name: text, value: text }));
-const scores = { precision: number, recall: number, f1: number };
-const costs = z.object({ weights: number, multiplications: number });
+const value = number();
+const maybe = optional(value);
+const count = wholeNumber({ from: 0 });
+const facts = list(object({ name: string, value: string }));
+const scores = { precision: value, recall: value, f1: value };
+const costFields = { weights: value, multiplications: value };
+const costs = object(costFields);
 
-const epoch = z.object({
-  ...{ epoch: count, loss: number, accuracy: number, learningRate: number, imagesPerSecond: number, seconds: number },
-  ...z.object({ validationLoss: number, validationAccuracy: number, validationPrecision: number }).partial().shape,
+const epoch = object({
+  ...{ epoch: count, loss: value, accuracy: value, learningRate: value, imagesPerSecond: value, seconds: value },
+  ...{ validationLoss: maybe, validationAccuracy: maybe, validationPrecision: maybe },
 });
 
-const temperature = z.object({ temperature: number, loss: number, expectedCalibrationError: number });
-const bin = z.object({ from: number, to: number, images: count, confidence: number, accuracy: number });
-const calibration = { expectedCalibrationError: number, bins: z.array(bin), temperature: temperature.optional() };
-const evaluation = z.object({
-  ...{ images: count, top1: number, top5: number, loss: number },
-  top1Interval: z.object({ low: number, high: number }).optional(),
-  topK: z.array(z.object({ k: count, accuracy: number })).optional(),
-  meanAveragePrecision: number.optional(),
-  averages: z.object({ macro: z.object(scores), micro: z.object(scores), weighted: z.object(scores) }),
-  calibration: z.object(calibration).optional(),
-  perClass: z.array(z.object({ label: text, ...scores, averagePrecision: number.optional(), support: count })),
-  confusion: z.array(z.array(count)),
+const temperature = object({ temperature: value, loss: value, expectedCalibrationError: value });
+const bin = object({ from: value, to: value, images: count, confidence: value, accuracy: value });
+const calibration = { expectedCalibrationError: value, bins: list(bin), temperature: optional(temperature) };
+const evaluation = object({
+  ...{ images: count, top1: value, top5: value, loss: value },
+  top1Interval: optional(object({ low: value, high: value })),
+  topK: optional(list(object({ k: count, accuracy: value }))),
+  meanAveragePrecision: maybe,
+  averages: object({ macro: object(scores), micro: object(scores), weighted: object(scores) }),
+  calibration: optional(object(calibration)),
+  perClass: list(object({ label: string, ...scores, averagePrecision: maybe, support: count })),
+  confusion: list(list(count)),
 });
 
-const png = z.base64().transform(bytesOfBase64);
-const galleryItem = z.object({
-  ...{ file: text, truth: text, predicted: text, probability: number, truthProbability: number, truthRank: count },
-  ...{ png, evidence: png.optional() },
+const png = { accept: (text: unknown) => (isBase64(text) ? bytesOfBase64(text) : undefined), expected: "base64" };
+const galleryItem = object({
+  ...{ file: string, truth: string, predicted: string, probability: value, truthProbability: value, truthRank: count },
+  ...{ png, evidence: optional(png) },
 });
 
-const blockHealth = z.object({
-  block: text,
-  ...z
-    .object({
-      ...{ gradientNorm: number, weightNorm: number, updateRatio: number },
-      activation: z.object({ mean: number, deviation: number, zeroShare: number }),
-    })
-    .partial().shape,
+const blockHealth = object({
+  ...{ block: string, gradientNorm: maybe, weightNorm: maybe, updateRatio: maybe },
+  activation: optional(object({ mean: value, deviation: value, zeroShare: value })),
 });
 
-const layerCost = z.object({
-  ...costs.shape,
-  ...{ name: text, type: z.enum(["Conv2D", "SeparableConv2D", "DepthwiseConv2D", "Dense"]) },
-  ...{ kernelSize: z.array(count).optional(), inputChannels: count, outputShape: z.array(count) },
-  comparison: z.object({ depthwise: costs, pointwise: costs, separable: costs, ordinary: costs }).optional(),
+const layerCost = object({
+  ...costFields,
+  ...{ name: string, type: choice("Conv2D", "SeparableConv2D", "DepthwiseConv2D", "Dense") },
+  ...{ kernelSize: optional(list(count)), inputChannels: count, outputShape: list(count) },
+  comparison: optional(object({ depthwise: costs, pointwise: costs, separable: costs, ordinary: costs })),
 });
 
-const parts = z.object({
-  ...{ kind: text, summary: text, isStopped: z.boolean() },
-  network: z.object({ parameters: count, full: z.object({ name: text, parameters: count }).optional() }),
-  settings: facts,
-  history: z.array(epoch),
-  steps: z.array(z.object({ step: count, loss: number })),
-  health: z.array(z.object({ step: count, blocks: z.array(blockHealth) })),
-  ...{ validation: evaluation, test: evaluation, evaluation },
-  gallery: z.object({
-    images: z.enum(["validation", "test"]).optional(),
-    epoch: count.optional(),
-    wrong: z.array(galleryItem),
-    right: z.array(galleryItem),
-  }),
-  cost: z.object({ name: text, layers: z.array(layerCost), total: costs, ordinaryTotal: costs }),
-  skipped: z.array(z.object({ file: text, reason: text })),
-  reproduction: z.object({ commands: z.array(text), facts: facts.optional() }),
-  live: z.object({
-    ...{ epoch: count, epochs: count, step: count, steps: count },
-    ...{ loss: number, accuracy: number, secondsLeft: number, time: text, processes: count.optional() },
-  }),
+const full = object({ name: string, parameters: count });
+const gallery = object({
+  images: optional(choice("validation", "test")),
+  epoch: optional(count),
+  wrong: list(galleryItem),
+  right: list(galleryItem),
 });
-const reportSchema = z.object({ formatVersion: z.literal(formatVersion), title: text, ...parts.partial().shape });
+const live = object({
+  ...{ epoch: count, epochs: count, step: count, steps: count },
+  ...{ loss: value, accuracy: value, secondsLeft: value, time: string, processes: optional(count) },
+});
+const reportSchema = object({
+  ...{ formatVersion: literal(formatVersion), title: string },
+  ...{ kind: optional(string), summary: optional(string), isStopped: optional(onOff()) },
+  network: optional(object({ parameters: count, full: optional(full) })),
+  settings: optional(facts),
+  history: optional(list(epoch)),
+  steps: optional(list(object({ step: count, loss: value }))),
+  health: optional(list(object({ step: count, blocks: list(blockHealth) }))),
+  ...{ validation: optional(evaluation), test: optional(evaluation), evaluation: optional(evaluation) },
+  gallery: optional(gallery),
+  cost: optional(object({ name: string, layers: list(layerCost), total: costs, ordinaryTotal: costs })),
+  skipped: optional(list(object({ file: string, reason: string }))),
+  reproduction: optional(object({ commands: list(string), facts: optional(facts) })),
+  live: optional(live),
+});
+
+function isBase64(text: unknown): text is string {
+  return typeof text === "string" && text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+}
 
 /** Encodes a report as `report.json`, with everything needed to render it again. */
 export function encodeReport(report: TrainingReport): string {
@@ -186,7 +189,6 @@ export function encodeReport(report: TrainingReport): string {
  * @throws {FormatError} it is not a report of this version.
  */
 export function decodeReport(text: string, where: string): TrainingReport {
-  const document = checkDocument(reportSchema as unknown as z.ZodType<TrainingReport>, parseJson(text, where), where);
-  const { formatVersion: _, ...report } = document as TrainingReport & { readonly formatVersion: number };
-  return report;
+  const { formatVersion: _, ...report } = fitting(reportSchema, parseJson(text, where), where);
+  return report as TrainingReport;
 }

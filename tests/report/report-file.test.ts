@@ -63,13 +63,22 @@ it("comes back as it was written, with all or with little in it", () => {
 
 it.each([
   ["cut short", encodeReport(report).slice(0, 500), 'file "report.json", character 500: this is not JSON.'],
-  ["of another version", '{"formatVersion":2,"title":""}', 'file "report.json", field formatVersion: '],
+  [
+    "of another version",
+    '{"formatVersion":2,"title":""}',
+    "field formatVersion: this value is not allowed; received 2; expected 1.",
+  ],
   [
     "with another type in it",
     encodeReport({ title: "", steps: [{ step: 1, loss: Number.NaN }] }),
-    'file "report.json", field steps.0.loss: ',
+    'file "report.json", field steps.0.loss: this value is not allowed; received null; expected a number.',
   ],
-  ["with an image that is none", encodeReport(report).replace("AP+J", "A*+J"), "field gallery.wrong.0.png: "],
+  [
+    "with an image that is none",
+    encodeReport(report).replace("AP+J", "A*+J"),
+    'png: this value is not allowed; received "A*+J"; expected base64.',
+  ],
+  ["with an image cut short", encodeReport(report).replace("AP+J", "AP+"), "field gallery.wrong.0.png: "],
 ])("is refused %s", (_, text, message) => {
   expect(() => decodeReport(text, 'file "report.json"')).toThrow(FormatError);
   expect(() => decodeReport(text, 'file "report.json"')).toThrow(message);
