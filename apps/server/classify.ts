@@ -1,7 +1,6 @@
-import * as z from "zod";
-import { checkDocument } from "../../src/base/document.ts";
 import { parseJson } from "../../src/base/json.ts";
 import { type Kind, number, wholeNumber } from "../../src/base/kinds.ts";
+import { fitting, object, string } from "../../src/base/schema.ts";
 import type { ClassifyResponse } from "../../src/client/protocol.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import type { QueryParameter } from "./openapi.ts";
@@ -53,7 +52,7 @@ export async function requestedImage(
 ): Promise<Uint8Array> {
   if (headers["content-type"]?.startsWith("application/json")) {
     const document = parseJson(new TextDecoder().decode(body), "request");
-    return remote.read(checkDocument(z.object({ url: z.string() }), document, "request").url, signal);
+    return remote.read(fitting(object({ url: string }), document, "request").url, signal);
   }
   if (body.length > 0) return body;
   throw new RefusedError(400, { where: "request", what: "it has no body", expected: "an image: JPEG, PNG, WebP …" });

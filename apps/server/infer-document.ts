@@ -1,7 +1,17 @@
-import * as z from "zod";
-import { checkDocument } from "../../src/base/document.ts";
 import { FormatError } from "../../src/base/errors.ts";
 import { parseJson } from "../../src/base/json.ts";
+import { number, onOff } from "../../src/base/kinds.ts";
+import {
+  anything,
+  type Described,
+  either,
+  fitting,
+  list,
+  object,
+  optional,
+  record,
+  string,
+} from "../../src/base/schema.ts";
 import type { InferOutput, InferParameters, InferResponse } from "../../src/client/protocol.ts";
 import type { ServerReply, ServerRequest } from "./exchange.ts";
 import { assertNoSharedMemory, type GivenInput, type Inference, type InferredOutput, infer } from "./infer.ts";
@@ -11,26 +21,19 @@ import { elementsFromBytes, elementsFromJson, tensorBytes } from "./tensors.ts";
 /** Header with the length of the JSON document in a body that goes on with binary data. */
 export const inferHeader = "inference-header-content-length";
 
-const parameters = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional();
+const parameters = optional(record(either(string, either(number(), onOff()))));
+// `data` is checked with the tensor's type and shape.
+const input = object({ name: string, shape: list(number()), datatype: string, parameters, data: anything });
 
 /** Other fields are ignored, as in Triton. */
-const inferRequest = z.object({
-  id: z.string().optional(),
+const inferRequest = object({
+  id: optional(string),
   parameters,
-  inputs: z.array(
-    z.object({
-      name: z.string(),
-      shape: z.array(z.number()),
-      datatype: z.string(),
-      parameters,
-      // Checked with the tensor's type and shape.
-      data: z.unknown().optional(),
-    }),
-  ),
-  outputs: z.array(z.object({ name: z.string(), parameters })).optional(),
+  inputs: list(input),
+  outputs: optional(list(object({ name: string, parameters }))),
 });
 
-type InferDocument = z.infer<typeof inferRequest>;
+type InferDocument = Described<typeof inferRequest>;
 
 /**
  * Answers an inference request of the Open Inference Protocol, with or without binary data.
@@ -73,7 +76,7 @@ function splitBody(body: Uint8Array, header: string | undefined) {
   }
   const text = new TextDecoder().decode(body.subarray(0, length));
   return {
-    document: checkDocument(inferRequest, parseJson(text, "request"), "request"),
+    document: fitting(inferRequest, parseJson(text, "request"), "request"),
     binary: body.subarray(length),
   };
 }

@@ -130,7 +130,10 @@ const image = { name: "images", shape: [1, 1, 1, 3], datatype: "UINT8", data: [1
 
 describe("requests that are refused", () => {
   it.each([
-    [{ inputs: "x" }, "request, field inputs: Invalid input: expected array, received string."],
+    [
+      { inputs: "x" },
+      'request, field inputs: this value is not allowed; received "x"; expected a list, each an object.',
+    ],
     [{ inputs: [] }, 'model "small": these are not its inputs; received []; expected ["images"].'],
     [
       { inputs: [{ ...image, name: "x" }] },
