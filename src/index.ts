@@ -4,6 +4,7 @@
 // Errors, tensors, the platform, and the verbs bound to it: classify, train, convert …
 
 export * from "./base/errors.ts";
+export type { Json } from "./base/json.ts";
 export type * from "./base/platform.ts";
 export type * from "./base/records.ts";
 export { bind } from "./bind.ts";
@@ -145,7 +146,7 @@ export { runTraining } from "./train/train.ts";
 // Models: a network with weights, labels and preprocessing in one file, and their predictions and features.
 
 export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
-export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./model/model.ts";
+export type { ImagePreprocessing, Model, ModelParts, Provenance } from "./model/model.ts";
 export { decodeModel, type ModelDescription } from "./model/model-file.ts";
 export { encodeModel } from "./model/model-writer.ts";
 export {

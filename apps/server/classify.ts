@@ -1,6 +1,6 @@
 import { parseJson } from "../../src/base/json.ts";
-import { type Kind, number, wholeNumber } from "../../src/base/kinds.ts";
-import { fitting, object, string } from "../../src/base/schema.ts";
+import { type Kind, number, string, wholeNumber } from "../../src/base/kinds.ts";
+import { fitting, object } from "../../src/base/schema.ts";
 import type { ClassifyResponse } from "../../src/client/protocol.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import type { QueryParameter } from "./openapi.ts";

@@ -1,17 +1,7 @@
 import { FormatError } from "../../src/base/errors.ts";
 import { parseJson } from "../../src/base/json.ts";
-import { number, onOff } from "../../src/base/kinds.ts";
-import {
-  anything,
-  type Described,
-  either,
-  fitting,
-  list,
-  object,
-  optional,
-  record,
-  string,
-} from "../../src/base/schema.ts";
+import { anyJson, number, onOff, string } from "../../src/base/kinds.ts";
+import { type Described, either, fitting, list, object, optional, record } from "../../src/base/schema.ts";
 import type { InferOutput, InferParameters, InferResponse } from "../../src/client/protocol.ts";
 import type { ServerReply, ServerRequest } from "./exchange.ts";
 import { assertNoSharedMemory, type GivenInput, type Inference, type InferredOutput, infer } from "./infer.ts";
@@ -23,7 +13,7 @@ export const inferHeader = "inference-header-content-length";
 
 const parameters = optional(record(either(string, either(number(), onOff()))));
 // `data` is checked with the tensor's type and shape.
-const input = object({ name: string, shape: list(number()), datatype: string, parameters, data: anything });
+const input = object({ name: string, shape: list(number()), datatype: string, parameters, data: optional(anyJson) });
 
 /** Other fields are ignored, as in Triton. */
 const inferRequest = object({

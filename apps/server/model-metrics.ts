@@ -1,4 +1,5 @@
-import type { Json, Provenance } from "../../src/model/model.ts";
+import type { Json } from "../../src/base/json.ts";
+import type { Provenance } from "../../src/model/model.ts";
 import type { BatchResult } from "./batcher.ts";
 import type { Metrics } from "./metrics.ts";
 

@@ -3,6 +3,9 @@ import { FormatError } from "./errors.ts";
 /** Deepest nesting allowed: code that walks the value recursively needs stack. */
 const deepestNesting = 200;
 
+/** Any JSON value. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
 /** Options of {@link parseJson}. */
 export interface JsonOptions {
   /** The problem in errors if the text is not JSON. */

@@ -1,4 +1,5 @@
 import { UsageError } from "./errors.ts";
+import type { Json } from "./json.ts";
 
 /**
  * A kind of value: its allowed values, and how a flag writes it. Network options and training settings share these
@@ -18,6 +19,9 @@ export interface Kind<T> {
   /** The names to choose from, for a choice. */
   readonly choices?: readonly string[];
 }
+
+/** A kind of value in files. */
+export type ValueKind<T> = Pick<Kind<T>, "accept" | "expected">;
 
 /** The type of a kind's values. */
 export type ValueOf<K> = K extends { readonly accept: (value: unknown) => infer T } ? Exclude<T, undefined> : never;
@@ -104,6 +108,22 @@ export function text(placeholder: string): Kind<string> {
   };
 }
 
+/** One of some constants. */
+export function literal<const T extends string | number>(...values: readonly T[]): ValueKind<T> {
+  return { accept: (value) => values.find((each) => each === value), expected: values.join(" or ") };
+}
+
+/** A string that matches a pattern. */
+export function matching(pattern: RegExp, expected: string): ValueKind<string> {
+  return { accept: (value) => (typeof value === "string" && pattern.test(value) ? value : undefined), expected };
+}
+
+/** Any string. */
+export const string = matching(/^/, "a text");
+
+/** Any value, to be checked elsewhere. */
+export const anyJson: ValueKind<Json> = { accept: (value) => value as Json, expected: "any value" };
+
 /** A list of values of a kind; a flag separates them by commas, and `none` is the empty list. */
 export function listOf<T>(kind: Kind<T>): Kind<readonly T[]> {
   return {
@@ -157,11 +177,7 @@ export function tupleOf<const T extends readonly unknown[]>(
  * @example
  * assertOption("classify option top", top, wholeNumber({ from: 1 }));
  */
-export function assertOption(
-  where: string,
-  received: unknown,
-  { accept, expected }: Pick<Kind<unknown>, "accept" | "expected">,
-): void {
+export function assertOption(where: string, received: unknown, { accept, expected }: ValueKind<unknown>): void {
   assertAllowed(where, received, accept(received) !== undefined, expected);
 }
 

@@ -1,8 +1,8 @@
 import { FormatError } from "./errors.ts";
-import type { Kind } from "./kinds.ts";
+import type { ValueKind } from "./kinds.ts";
 
 /** Schema of untrusted data: a kind of value, or values inside another one. */
-export type Schema<T> = Pick<Kind<T>, "accept" | "expected"> | NestedSchema<T>;
+export type Schema<T> = ValueKind<T> | NestedSchema<T>;
 
 interface NestedSchema<T> {
   readonly expected: string;
@@ -18,14 +18,10 @@ type ValueIn<S> = S extends Schema<infer T> ? T : never;
 
 type Fields = Readonly<Record<string, Schema<unknown>>>;
 
-type ValuesOf<F extends Fields> = { readonly [Name in keyof F]: ValueIn<F[Name]> };
-
-type Needed<F extends Fields> = { [Name in keyof F]: undefined extends ValueIn<F[Name]> ? never : Name }[keyof F];
-
 /** An object in which the fields that may be missing are optional. */
-type ObjectOf<F extends Fields> = Merged<Partial<ValuesOf<F>> & Pick<ValuesOf<F>, Needed<F>>>;
-
-type Merged<T> = { [Name in keyof T]: T[Name] };
+type ObjectOf<F extends Fields> = {
+  readonly [N in keyof F as undefined extends ValueIn<F[N]> ? never : N]: ValueIn<F[N]>;
+} & { readonly [N in keyof F as undefined extends ValueIn<F[N]> ? N : never]?: ValueIn<F[N]> };
 
 /** A value that does not fit its schema. */
 export interface Problem {
@@ -75,18 +71,22 @@ export function fitting<T>(schema: Schema<T>, value: unknown, where: string): T 
   throw new FormatError({ where: path ? `${where}, field ${path}` : where, what, received: shown, expected });
 }
 
-/** An object with these fields. @param others `rejected`: other fields are an error; default: they are dropped. */
-export function object<const F extends Fields>(
-  fields: F,
-  others: "dropped" | "rejected" = "dropped",
-): Schema<ObjectOf<F>> {
+/** An object with these fields; others are dropped. */
+export function object<const F extends Fields>(fields: F): Schema<ObjectOf<F>> {
   return nested("an object", (value, path) => {
     const given = entries(value, path);
-    const unknown = others === "rejected" && Object.keys(given).find((name) => !Object.hasOwn(fields, name));
-    if (unknown)
-      throw new Mismatch(`${path}.${unknown}`, given[unknown], `one of the fields ${Object.keys(fields).join(", ")}`);
-    const known = Object.entries(fields).map(([name, schema]) => [name, read(schema, given[name], `${path}.${name}`)]);
+    const known = Object.entries(fields).map(([name, schema]) => [name, read(schema, given[name], path, name)]);
     return Object.fromEntries(known.filter(([, each]) => each !== undefined));
+  });
+}
+
+/** An object with these fields and no others. */
+export function exact<const F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+  return nested("an object", (value, path) => {
+    const given = entries(value, path);
+    const unknown = Object.keys(given).find((name) => !Object.hasOwn(fields, name));
+    if (unknown === undefined) return read(object(fields), value, path);
+    throw new Mismatch(`${path}.${unknown}`, given[unknown], `one of the fields ${Object.keys(fields).join(", ")}`);
   });
 }
 
@@ -94,7 +94,7 @@ export function object<const F extends Fields>(
 export function record<T>(schema: Schema<T>): Schema<Readonly<Record<string, T>>> {
   return nested("an object", (value, path) => {
     const given = Object.entries(entries(value, path));
-    return Object.fromEntries(given.map(([name, each]) => [name, read(schema, each, `${path}.${name}`)]));
+    return Object.fromEntries(given.map(([name, each]) => [name, read(schema, each, path, name)]));
   });
 }
 
@@ -104,7 +104,7 @@ export function list<T>(schema: Schema<T>, from = 0, to = Infinity): Schema<read
   const expected = limits ? `a list of ${limits} values` : `a list, each ${schema.expected}`;
   return nested(expected, (value, path) => {
     if (!Array.isArray(value) || value.length < from || value.length > to) throw new Mismatch(path, value, expected);
-    return value.map((each, index) => read(schema, each, `${path}.${index}`));
+    return value.map((each, index) => read(schema, each, path, index));
   });
 }
 
@@ -115,7 +115,7 @@ export function tuple<const S extends readonly Schema<unknown>[]>(
   const expected = `a list of ${schemas.length} values`;
   return nested(expected, (value, path) => {
     if (!Array.isArray(value) || value.length > schemas.length) throw new Mismatch(path, value, expected);
-    return schemas.map((schema, index) => read(schema, value[index], `${path}.${index}`));
+    return schemas.map((schema, index) => read(schema, value[index], path, index));
   });
 }
 
@@ -160,31 +160,20 @@ export function nullish<T>(schema: Schema<T>): Schema<T | null | undefined> {
   return optional(nullable(schema));
 }
 
-/** One of some constants. */
-export function literal<const T extends string | number>(...values: readonly T[]): Schema<T> {
-  return { accept: (value) => values.find((each) => each === value), expected: values.join(" or ") };
-}
-
-/** A text that matches a pattern. */
-export function matching(pattern: RegExp, expected: string): Schema<string> {
-  return { accept: (value) => (typeof value === "string" && pattern.test(value) ? value : undefined), expected };
-}
-
-/** Any text. */
-export const string = matching(/^/, "a text");
-
-/** Any value, to be checked elsewhere. */
-export const anything: Schema<unknown> = nested("any value", (value) => value);
-
 function nested<T>(expected: string, check: (value: unknown, path: string) => unknown): Schema<T> {
   return { expected, check: check as (value: unknown, path: string) => T };
 }
 
-function read<T>(schema: Schema<T>, value: unknown, path: string): T {
-  if ("check" in schema) return schema.check(value, path);
+/** Reads a value, or the one inside it named `name`. Large lists need their paths only in errors. */
+function read<T>(schema: Schema<T>, value: unknown, path: string, name?: string | number): T {
+  if ("check" in schema) return schema.check(value, inside(path, name));
   const accepted = schema.accept(value);
-  if (accepted === undefined) throw new Mismatch(path, value, schema.expected);
+  if (accepted === undefined) throw new Mismatch(inside(path, name), value, schema.expected);
   return accepted;
+}
+
+function inside(path: string, name?: string | number): string {
+  return name === undefined ? path : `${path}.${name}`;
 }
 
 function entries(value: unknown, path: string): Readonly<Record<string, unknown>> {

@@ -1,8 +1,8 @@
 import { parseCsv } from "../base/csv.ts";
 import { FormatError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import { number, readNumber } from "../base/kinds.ts";
-import { check, either, fitting, list, matching, object, string, tuple } from "../base/schema.ts";
+import { matching, number, readNumber, string } from "../base/kinds.ts";
+import { check, either, fitting, list, object, tuple } from "../base/schema.ts";
 
 /** A box around an object in an image. */
 export interface LabeledBox {

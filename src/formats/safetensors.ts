@@ -1,7 +1,7 @@
 import { FormatError, UsageError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import { choice, wholeNumber } from "../base/kinds.ts";
-import { type Described, fitting, list, object, tuple } from "../base/schema.ts";
+import { type Described, exact, fitting, list, tuple } from "../base/schema.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
 import { bytesPerNumber, type EncodedTensor, type NumberFormat, numberFormats } from "./number-formats.ts";
 import { safetensorsHeaderLength, safetensorsLengthBytes } from "./signatures.ts";
@@ -21,8 +21,11 @@ const largestHeader = 2 ** 25;
 const mostHeaderValues = 2 ** 20;
 
 const count = wholeNumber({ from: 0 });
-const entryFields = { dtype: choice(...numberFormats), shape: list(count, 0, 32), data_offsets: tuple(count, count) };
-const entrySchema = object(entryFields, "rejected");
+const entrySchema = exact({
+  dtype: choice(...numberFormats),
+  shape: list(count, 0, 32),
+  data_offsets: tuple(count, count),
+});
 type Entry = Described<typeof entrySchema>;
 
 /**

@@ -1,6 +1,6 @@
 import { parseJson } from "../base/json.ts";
-import { number, wholeNumber } from "../base/kinds.ts";
-import { either, fitting, list, nullish, object, record, string, tuple } from "../base/schema.ts";
+import { number, string, wholeNumber } from "../base/kinds.ts";
+import { either, fitting, list, nullish, object, record, tuple } from "../base/schema.ts";
 import { type ImageResize, standardization } from "../graph/preprocessing.ts";
 import { defaultPreprocessing } from "./model.ts";
 import type { PublishedDescription } from "./published-weights.ts";

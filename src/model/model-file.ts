@@ -1,7 +1,7 @@
 import { FormatError, XceptionError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
-import { anything, either, fitting, list, literal, object, optional, record, string, tuple } from "../base/schema.ts";
+import { anyJson, choice, literal, number, onOff, string, wholeNumber } from "../base/kinds.ts";
+import { either, fitting, list, object, optional, record, tuple } from "../base/schema.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
 import { type FileToRead, metadataKey } from "../formats/format.ts";
@@ -56,7 +56,7 @@ const documentSchema = object({
   labels: optional(list(string)),
   preprocessing: optional(preprocessingSchema),
   license: optional(string),
-  provenance: optional(record(anything)),
+  provenance: optional(record(anyJson)),
   quantization: optional(quantizationSchema),
 });
 

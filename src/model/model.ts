@@ -1,4 +1,4 @@
-import type { Schema } from "../base/schema.ts";
+import type { Json } from "../base/json.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import type { Weights } from "../graph/initialize.ts";
 import type { Network } from "../graph/network.ts";
@@ -26,12 +26,6 @@ export const defaultPreprocessing: ImagePreprocessing = {
 export function resizesInGraph(preprocessing: ImagePreprocessing): preprocessing is ImagePreprocessing & ImageResize {
   return preprocessing.interpolation !== undefined;
 }
-
-/** Any JSON value. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
-
-/** Any value of a JSON document. */
-export const anyJson: Schema<Json> = { accept: (value) => value as Json, expected: "any value" };
 
 /** Where a model comes from: data, recipe, program, date – whatever helps to reproduce it. */
 export type Provenance = Readonly<Record<string, Json>>;

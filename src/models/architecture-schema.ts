@@ -1,17 +1,5 @@
-import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
-import {
-  anything,
-  either,
-  list,
-  matching,
-  object,
-  optional,
-  orElse,
-  record,
-  type Schema,
-  selected,
-  tuple,
-} from "../base/schema.ts";
+import { anyJson, choice, matching, number, onOff, wholeNumber } from "../base/kinds.ts";
+import { either, exact, list, object, optional, orElse, record, type Schema, selected, tuple } from "../base/schema.ts";
 import type { ConfigOf, LayerType } from "../graph/layers.ts";
 import { type Architecture, families } from "./registry.ts";
 
@@ -58,12 +46,12 @@ const layerFields: {
 };
 
 const layerSchemas = Object.entries(layerFields).map(([type, fields]) => {
-  return [type, object({ type: choice(type), ...fields }, "rejected")] as const;
+  return [type, exact({ type: choice(type), ...fields })] as const;
 });
 const layer = object({ name, config: selected("type", Object.fromEntries(layerSchemas)), inbound: list(name, 0, 100) });
 
 const familySchemas = families.map(({ family }) => {
-  return [family as string, object({ family: choice(family as string), options: record(anything) })] as const;
+  return [family as string, object({ family: choice(family as string), options: record(anyJson) })] as const;
 });
 
 /** An architecture as stored in a file. Building the network checks how options and layers combine. */

@@ -1,5 +1,5 @@
 import { parseJson } from "../base/json.ts";
-import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
+import { choice, literal, number, onOff, string, wholeNumber } from "../base/kinds.ts";
 import type {
   EpochRecord,
   EvaluatedImages,
@@ -9,7 +9,7 @@ import type {
   SkippedFile,
   StepRecord,
 } from "../base/records.ts";
-import { fitting, list, literal, object, optional, string } from "../base/schema.ts";
+import { fitting, list, object, optional } from "../base/schema.ts";
 import type { NetworkCost } from "../graph/cost.ts";
 import type { Fact } from "./document.ts";
 import { base64, bytesOfBase64 } from "./markup.ts";
@@ -146,7 +146,6 @@ const layerCost = object({
   comparison: optional(object({ depthwise: costs, pointwise: costs, separable: costs, ordinary: costs })),
 });
 
-const full = object({ name: string, parameters: count });
 const gallery = object({
   images: optional(choice("validation", "test")),
   epoch: optional(count),
@@ -160,7 +159,7 @@ const live = object({
 const reportSchema = object({
   ...{ formatVersion: literal(formatVersion), title: string },
   ...{ kind: optional(string), summary: optional(string), isStopped: optional(onOff()) },
-  network: optional(object({ parameters: count, full: optional(full) })),
+  network: optional(object({ parameters: count, full: optional(object({ name: string, parameters: count })) })),
   settings: optional(facts),
   history: optional(list(epoch)),
   steps: optional(list(object({ step: count, loss: value }))),

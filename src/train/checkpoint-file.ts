@@ -1,21 +1,9 @@
 import { TrainingError } from "../base/errors.ts";
-import { choice, number, onOff, wholeNumber } from "../base/kinds.ts";
+import type { Json } from "../base/json.ts";
+import { anyJson, choice, literal, number, onOff, string, wholeNumber } from "../base/kinds.ts";
 import type { EpochRecord } from "../base/records.ts";
-import {
-  check,
-  fitting,
-  list,
-  literal,
-  nullable,
-  object,
-  optional,
-  orElse,
-  record,
-  type Schema,
-  string,
-} from "../base/schema.ts";
+import { check, fitting, list, nullable, object, optional, orElse, record, type Schema } from "../base/schema.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
-import { anyJson, type Json } from "../model/model.ts";
 import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";

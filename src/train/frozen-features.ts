@@ -1,7 +1,8 @@
 import { sha256 } from "../base/checksums.ts";
 import { FormatError, XceptionError } from "../base/errors.ts";
+import { string } from "../base/kinds.ts";
 import type { SourceReader } from "../base/platform.ts";
-import { fitting, object, string } from "../base/schema.ts";
+import { fitting, object } from "../base/schema.ts";
 import { readSource } from "../base/source.ts";
 import { BatchSource } from "../data/batches.ts";
 import type { ImageDataset, Sample } from "../data/dataset.ts";

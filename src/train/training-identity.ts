@@ -1,12 +1,12 @@
 import { sha256 } from "../base/checksums.ts";
 import { UsageError } from "../base/errors.ts";
+import type { Json } from "../base/json.ts";
 import type { Communicator } from "../base/platform.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { networkWeights } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedules.ts";
-import type { Json } from "../model/model.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import { gatherRanks } from "./ranks/ranks.ts";

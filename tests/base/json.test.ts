@@ -1,7 +1,5 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { z } from "zod";
-import { checkDocument } from "../../src/base/document.ts";
 import type { FormatError } from "../../src/base/errors.ts";
 import { parseJson } from "../../src/base/json.ts";
 
@@ -34,26 +32,6 @@ test.each([
   [`["${"a".repeat(3_000_000)}`, 1],
 ])("a text ends to be JSON where it does: case %#", (text, place) => {
   expect(placeIn(text)).toBe(place);
-});
-
-test("a field that a schema refuses is named, with what was received", () => {
-  const schema = z.object({ sizes: z.array(z.int().max(5)), kind: z.enum(["a", "b"]), list: z.array(z.int()).max(1) });
-  const message = (value: unknown) => {
-    try {
-      checkDocument(schema, value, "f");
-      return undefined;
-    } catch (error) {
-      return (error as FormatError).message;
-    }
-  };
-  const good = { sizes: [1], kind: "a", list: [] };
-  expect(message(good)).toBeUndefined();
-  expect(message({ ...good, sizes: [1, 9] })).toBe("f, field sizes.1: Too big: expected number to be <=5; received 9.");
-  expect(message({ ...good, kind: "c" })).toBe('f, field kind: Invalid option: expected one of "a"|"b"; received "c".');
-  expect(message({ ...good, kind: undefined })).toBe('f, field kind: Invalid option: expected one of "a"|"b".');
-  expect(message({ ...good, sizes: "x" })).toBe("f, field sizes: Invalid input: expected array, received string.");
-  expect(message({ ...good, list: [1, 2] })).toBe("f, field list: Too big: expected array to have <=1 items.");
-  expect(message(5)).toBe("f: Invalid input: expected object, received number.");
 });
 
 test("every text that JSON.parse refuses has a place, up to which it can be the beginning of JSON", () => {

@@ -1,20 +1,19 @@
 import { expect, test } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
-import { choice, number, onOff, wholeNumber } from "../../src/base/kinds.ts";
+import { choice, literal, matching, number, onOff, string, wholeNumber } from "../../src/base/kinds.ts";
 import {
   check,
   either,
+  exact,
   fitting,
   list,
-  literal,
-  matching,
   nullable,
+  nullish,
   object,
   optional,
   orElse,
   record,
   selected,
-  string,
   tuple,
 } from "../../src/base/schema.ts";
 
@@ -27,7 +26,7 @@ const schema = object({
   version: optional(literal(1, 2)),
   comment: optional(nullable(string)),
   digest: optional(matching(/^[0-9]{2}$/, "two digits")),
-  layer: selected("type", { relu: object({ type: choice("relu") }, "rejected"), none: object({}) }),
+  layer: selected("type", { relu: exact({ type: choice("relu") }), none: object({}) }),
 });
 const good = { sizes: [1], padding: "same", rates: { a: 0.5 }, shown: false, layer: { type: "relu" } };
 
@@ -89,6 +88,19 @@ test.each([
 ])("names the first field that does not fit: %j", (value, message) => {
   expect(() => fitting(schema, value, "f")).toThrow(FormatError);
   expect(() => fitting(schema, value, "f")).toThrow(message);
+});
+
+test("a value at any depth is found, and named by its path", () => {
+  const deep = list(object({ values: list(list(number())), name: nullish(string) }));
+  const good = [{ values: [[1, 2], [3]], name: null }, { values: [] }];
+  expect(fitting(deep, good, "f")).toEqual(good);
+  expect(() => fitting(deep, [good[0], { values: [[1], [2, "3"]] }], "f")).toThrow(
+    'f, field 1.values.1.1: this value is not allowed; received "3"; expected a number.',
+  );
+  expect(() => fitting(list(number(), 1), [], "f")).toThrow(
+    "f: this list is not allowed; expected a list of 1 or more values.",
+  );
+  expect(() => fitting(number(), undefined, "f")).toThrow("f: it is missing; expected a number.");
 });
 
 test("a field of a prototype's name is data", () => {

@@ -71,4 +71,4 @@ export const runtimeFolder = join(root, "node_modules/onnxruntime-web/dist");
  * training, and reports. They are loaded when they are needed.
  */
 export const unneeded =
-  /h5wasm|vega|fflate|zod|protobufjs|onnxruntime|src\/(train|report|formats\/(torch|keras|tfjs|map-weights|onnx\/format)|compiler\/(compile|onnx\/emitter|quantize)|model\/(load-model|foreign-graph|open-weights|formats|published-weights|model-writer)|tasks\/(explain|verify))\b/;
+  /h5wasm|vega|fflate|protobufjs|onnxruntime|src\/(train|report|formats\/(torch|keras|tfjs|map-weights|onnx\/format)|compiler\/(compile|onnx\/emitter|quantize)|model\/(load-model|foreign-graph|open-weights|formats|published-weights|model-writer)|tasks\/(explain|verify))\b/;

@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { AbortedError, FileError, UsageError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
+import { string } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
-import { fitting, object, string } from "../../../src/base/schema.ts";
+import { fitting, object } from "../../../src/base/schema.ts";
 import type { ComparedNetwork, ComparedRun, Comparison } from "../../../src/report/comparison.ts";
 import { comparisonCsv, comparisonDocument } from "../../../src/report/comparison.ts";
 import { networkSizes } from "../../../src/report/cost.ts";

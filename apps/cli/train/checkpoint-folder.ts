@@ -2,20 +2,9 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
-import { choice, wholeNumber } from "../../../src/base/kinds.ts";
+import { anyJson, choice, string, wholeNumber } from "../../../src/base/kinds.ts";
 import { devices } from "../../../src/base/platform.ts";
-import {
-  type Described,
-  fitting,
-  list,
-  nullable,
-  object,
-  orElse,
-  record,
-  string,
-  tuple,
-} from "../../../src/base/schema.ts";
-import { anyJson } from "../../../src/model/model.ts";
+import { type Described, fitting, list, nullable, object, orElse, record, tuple } from "../../../src/base/schema.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import type { Checkpoint } from "../../../src/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../../src/train/checkpoint-file.ts";

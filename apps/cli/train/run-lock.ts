@@ -3,8 +3,8 @@ import { mkdir, open, readFile, rename, rm, rmdir, stat } from "node:fs/promises
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { FileError, TrainingError } from "../../../src/base/errors.ts";
-import { wholeNumber } from "../../../src/base/kinds.ts";
-import { check, type Described, nullable, object, string } from "../../../src/base/schema.ts";
+import { string, wholeNumber } from "../../../src/base/kinds.ts";
+import { check, type Described, nullable, object } from "../../../src/base/schema.ts";
 import { isProcess } from "../../../src/runtime/node/guarded-process.ts";
 
 /** Name of the lock file in a run's folder. */

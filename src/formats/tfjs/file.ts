@@ -1,6 +1,6 @@
 import { FormatError } from "../../base/errors.ts";
-import { number, onOff } from "../../base/kinds.ts";
-import { type Described, fitting, list, nullish, object, optional, string } from "../../base/schema.ts";
+import { number, onOff, string } from "../../base/kinds.ts";
+import { type Described, fitting, list, nullish, object, optional } from "../../base/schema.ts";
 import type { Network } from "../../graph/network.ts";
 import { countNumbers, countOperators, type GraphFacts } from "../../report/summary.ts";
 import { type FileFormat, metadataKey } from "../format.ts";
@@ -170,17 +170,13 @@ const integer = {
   accept: (value: unknown) => number().accept(typeof value === "string" ? Number(value) : value),
   expected: "a number",
 };
-const shapeSchema = object({ dim: optional(list(object({ size: integer }))) });
+const shape = object({ dim: optional(list(object({ size: integer }))) });
+const flag = object({ b: nullish(onOff()) });
 const nodeSchema = object({
   name: string,
   op: string,
   input: nullish(list(string)),
-  attr: nullish(
-    object({
-      transpose_b: nullish(object({ b: nullish(onOff()) })),
-      shape: nullish(object({ shape: shapeSchema })),
-    }),
-  ),
+  attr: nullish(object({ transpose_b: nullish(flag), shape: nullish(object({ shape })) })),
 });
 
 type GraphNode = Described<typeof nodeSchema>;

@@ -1,18 +1,7 @@
 import { FileError, FormatError } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
-import { choice, number, wholeNumber } from "../../base/kinds.ts";
-import {
-  anything,
-  type Described,
-  fitting,
-  list,
-  matching,
-  nullish,
-  object,
-  record,
-  selected,
-  string,
-} from "../../base/schema.ts";
+import { anyJson, choice, matching, number, string, wholeNumber } from "../../base/kinds.ts";
+import { type Described, fitting, list, nullish, object, record, selected } from "../../base/schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { StoredWeight } from "../map-weights.ts";
@@ -38,8 +27,8 @@ const groupSchema = object({ paths: list(string, 1), weights: list(weightSchema)
 
 const modelSchema = object({
   format: nullish(string),
-  userDefinedMetadata: nullish(record(anything)),
-  modelTopology: nullish(record(anything)),
+  userDefinedMetadata: nullish(record(anyJson)),
+  modelTopology: nullish(record(anyJson)),
   weightsManifest: list(groupSchema, 1),
 });
 

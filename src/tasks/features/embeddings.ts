@@ -1,22 +1,9 @@
 import { csvText, parseCsv } from "../../base/csv.ts";
 import { DataError, FormatError, ShapeError, UsageError } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
-import { assertOption, choice, number, wholeNumber } from "../../base/kinds.ts";
-import {
-  anything,
-  type Described,
-  either,
-  fitting,
-  list,
-  literal,
-  matching,
-  object,
-  optional,
-  record,
-  type Schema,
-  string,
-  tuple,
-} from "../../base/schema.ts";
+import { anyJson, assertOption, choice, literal, matching, number, string, wholeNumber } from "../../base/kinds.ts";
+import type { Described, Schema } from "../../base/schema.ts";
+import { either, fitting, list, object, optional, record, tuple } from "../../base/schema.ts";
 import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
@@ -56,7 +43,7 @@ const originSchema = object({
   /** Digest of the model, see `FeatureExtractor.digest`. */
   digest: matching(/^[0-9a-f]{64}$/, "64 hexadecimal digits"),
   /** As in `openAs`, if the model file holds only weights; validated when the network is built. */
-  network: optional(record(anything) as Schema<NetworkOptions>),
+  network: optional(record(anyJson) as Schema<NetworkOptions>),
   architecture: optional(choice(...architectureNames)),
   allowMissing: optional(string),
   key: optional(string),

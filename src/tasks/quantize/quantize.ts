@@ -1,4 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
+import type { Json } from "../../base/json.ts";
 import { assertOption, choice, number, wholeNumber } from "../../base/kinds.ts";
 import type { Platform } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
@@ -6,7 +7,7 @@ import { type CompileGraphOptions, compileGraph } from "../../compiler/compile.t
 import { type LimitMethod, limitMethods } from "../../compiler/quantize/limits.ts";
 import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import { notEnoughImages } from "../../data/batches.ts";
-import type { Json, Model } from "../../model/model.ts";
+import type { Model } from "../../model/model.ts";
 import { encodeModel } from "../../model/model-writer.ts";
 import type { QuantizationRecord } from "../../report/quantization.ts";
 import { answersOf, compareAnswers } from "./answers.ts";

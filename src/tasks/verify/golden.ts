@@ -1,19 +1,7 @@
 import { FormatError } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
-import { choice, number, onOff, wholeNumber } from "../../base/kinds.ts";
-import {
-  anything,
-  type Described,
-  either,
-  fitting,
-  list,
-  object,
-  optional,
-  orElse,
-  record,
-  string,
-  tuple,
-} from "../../base/schema.ts";
+import { anyJson, choice, number, onOff, string, wholeNumber } from "../../base/kinds.ts";
+import { type Described, either, exact, fitting, list, optional, orElse, record, tuple } from "../../base/schema.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
@@ -25,7 +13,7 @@ const size = wholeNumber({ from: 1 });
 const row = list(number(), 1, 1_000_000);
 const rows = list(row, 1);
 
-const tapFields = {
+const tapSchema = exact({
   shape: list(size, 2),
   std: number({ from: 0 }),
   mean: optional(number()),
@@ -33,10 +21,9 @@ const tapFields = {
   max: optional(number()),
   at: list(count, 1),
   values: list(number()),
-};
-const tapSchema = object(tapFields, "rejected");
+});
 
-const goldenFields = {
+const goldenSchema = exact({
   architecture: architectureSchema,
   /** Index, name, shape and, if given, whether it trains, for every weight or some of them. */
   weights: optional(list(tuple(count, string, list(size), optional(onOff())), 1)),
@@ -46,8 +33,7 @@ const goldenFields = {
   top5: optional(list(list(tuple(count, number()), 1), 1)),
   /** The input of the classifier, or the output of a network without one, flattened, for each image. */
   features: optional(rows),
-};
-const goldenSchema = object(goldenFields, "rejected");
+});
 
 /**
  * Values that another tool computed with synthetic weights and images: statistics and sampled values of some layers'
@@ -59,7 +45,7 @@ export type Golden = Described<typeof goldenSchema>;
 export type GoldenTap = Described<typeof tapSchema>;
 
 const weightFields = { path: string, norm: number(), first: list(number(), 1, 1000) };
-const trainingFields = {
+const trainingSchema = exact({
   architecture: architectureSchema,
   input_shape: tuple(size, size, size),
   batch: optional(wholeNumber({ from: 1, to: largestBatch })),
@@ -71,15 +57,14 @@ const trainingFields = {
   activation: optional(choice("elu")),
   losses: list(number(), 1, 100),
   /** By position among the network's weights: Euclidean norm and first values after the last step. */
-  weights_after: orElse(record(object(weightFields, "rejected")), {}),
+  weights_after: orElse(record(exact(weightFields)), {}),
   /** By name: Euclidean norms of the weight after the last step, and of its change. */
   norm_and_change_after: optional(record(tuple(number(), number()))),
   /** Versions and precision of the tool that computed the values. */
   torch: optional(string),
   keras: optional(string),
   floatx: optional(string),
-};
-const trainingSchema = object(trainingFields, "rejected");
+});
 
 /** Values of a few training steps on synthetic weights and images. */
 export type TrainingGolden = Described<typeof trainingSchema>;
@@ -136,7 +121,7 @@ const timmFields = {
   keys: optional(either(size, list(tuple(count, string, list(size)), 1))),
   bn_eps: optional(list(number())),
 };
-const timmSchema = record(object(timmFields, "rejected"));
+const timmSchema = record(exact(timmFields));
 
 /** Logits and facts of timm's networks, by timm's names. */
 export type TimmGolden = Described<typeof timmSchema>;
@@ -150,7 +135,7 @@ export function parseTimmGolden(text: string, file: string): TimmGolden {
   return fitting(timmSchema, parseJson(text, where), where);
 }
 
-const mapFields = {
+const mapSchema = exact({
   shape: tuple(size, size, size),
   mean: number(),
   std: number({ from: 0 }),
@@ -159,17 +144,15 @@ const mapFields = {
   at_0_0: row,
   at_center: row,
   at_last: row,
-};
-const mapSchema = object(mapFields, "rejected");
+});
 
-const photoFields = {
+const photoSchema = exact({
   layers: list(string, 1),
-  images: record(record(anything)),
+  images: record(record(anyJson)),
   keras: optional(string),
   tf: optional(string),
   preprocess: optional(string),
-};
-const photoSchema = object(photoFields, "rejected");
+});
 
 /**
  * Reads what another tool computed for a photo, layer by layer: statistics of each feature map, and its first channels at

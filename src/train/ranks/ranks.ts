@@ -1,7 +1,7 @@
+import type { Json } from "../../base/json.ts";
 import type { Communicator } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
-import type { Json } from "../../model/model.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { Reduce } from "../step/split-program.ts";
 
