@@ -92,7 +92,7 @@ export function exact<const F extends Fields>(fields: F): Schema<ObjectOf<F>> {
 
 /** An object with any fields, whose values fit one schema. */
 export function record<T>(schema: Schema<T>): Schema<Readonly<Record<string, T>>> {
-  return nested("an object", (value, path) => {
+  return nested(`an object, each value ${schema.expected}`, (value, path) => {
     const given = Object.entries(entries(value, path));
     return Object.fromEntries(given.map(([name, each]) => [name, read(schema, each, path, name)]));
   });

@@ -208,6 +208,9 @@ describe("config.json", () => {
     expect(() => parse({ mean: "none" })).toThrow(
       'config.json, field mean: this value is not allowed; received "none"; expected a list of 1 to 4 values.',
     );
+    expect(() => parse({ id2label: { 0: 1 } })).toThrow(
+      "config.json, field id2label: this object is not allowed; expected a list, each a text, or an object, each value a text.",
+    );
     expect(() => parseHubConfig("<html>", "config.json")).toThrow("config.json, character 0: this is not JSON.");
   });
 });
