@@ -5,9 +5,12 @@
  * `npx tsx bench/serve.ts FOLDER [rounds] [overload seconds] [size] [width]`, by default 8 rounds, 30 s, 299×299, full width.
  */
 
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import autocannon from "autocannon";
 import fastify from "fastify";
 import { createServer } from "../apps/server/server.ts";
@@ -19,14 +22,15 @@ import { defaultPreprocessing } from "../src/model/model.ts";
 import { encodeModel } from "../src/model/model-writer.ts";
 import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
 import { loadClassifier } from "../src/tasks/evaluate/classifier.ts";
-import { interleave, median, rounded, writeResult } from "./measurement.ts";
+import { interleave, median, rounded, timeMs, writeResult } from "./measurement.ts";
 
 const [folder, ...numbers] = process.argv.slice(2);
 const [rounds = 8, seconds = 30, size = 299, width = 1] = numbers.map(Number);
 if (folder === undefined)
   throw new Error("usage: npx tsx bench/serve.ts FOLDER [rounds] [overload seconds] [size] [width]");
 const listing = await platform.files.list(folder);
-const photos = await Promise.all(
+type Photo = Uint8Array<ArrayBuffer>;
+const photos: readonly Photo[] = await Promise.all(
   listing.files
     .filter((file) => /\.jpe?g$/i.test(file))
     .slice(0, 48)
@@ -34,46 +38,45 @@ const photos = await Promise.all(
 );
 
 const place = await mkdtemp(join(tmpdir(), "xception-bench-"));
-const file = join(place, "model.onnx");
-const options = { inputShape: [size, size, 3], width, classes: 10 } as const;
-const network = xception(options);
-await writeFile(
-  file,
-  encodeModel({
+const settings = serveSettings();
+const most = settings.maxQueueSize + settings.maxBatchSize;
+
+/** A network of some width by itself, in a server, and in a fastify that has nothing but a limit on its queue. */
+async function setUp(width: number) {
+  const options = { inputShape: [size, size, 3], width, classes: 10 } as const;
+  const model = encodeModel({
     architecture: { family: "xception", options },
-    weights: syntheticWeights(network),
+    weights: syntheticWeights(xception(options)),
     labels: Array.from({ length: 10 }, (_, index) => `class ${index}`),
     preprocessing: defaultPreprocessing,
-  }),
-);
-
-const classifier = await loadClassifier(file, { platform });
-const settings = serveSettings();
-const serverWith = async (instanceCount: number) => {
-  const server = await createServer({
-    source: file,
-    platform,
-    settings: { ...settings, instanceCount },
-    version: "bench",
   });
-  await server.load();
-  const url = await server.listen({ host: "127.0.0.1", port: 0 });
-  return { server, url, client: createClient(url) };
-};
+  const source = join(place, `${width}.onnx`);
+  await writeFile(source, model);
+  const classifier = await loadClassifier(source, { platform });
+  const serve = async (instanceCount: number) => {
+    const served = { ...settings, instanceCount };
+    const server = await createServer({ source, platform, settings: served, version: "bench" });
+    await server.load();
+    const url = await server.listen({ host: "127.0.0.1", port: 0 });
+    return { server, url, client: createClient(url) };
+  };
+  let pending = 0;
+  const bare = fastify({ bodyLimit: settings.maxBodyBytes });
+  bare.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
+  bare.post("/classify", async ({ body }, reply) => {
+    if (pending >= most) return reply.code(429).send();
+    pending++;
+    return classifier.classify(new Uint8Array(body as Buffer)).finally(() => pending--);
+  });
+  const bareUrl = await bare.listen({ host: "127.0.0.1", port: 0 });
+  const close = () => Promise.all([bare.close(), classifier.dispose()]);
+  return { classifier, serve, bareUrl, close };
+}
+
+const { classifier, serve, bareUrl, close } = await setUp(width);
 const cores = availableParallelism();
-const one = await serverWith(1);
-const onePerCore = await serverWith(cores);
-const most = settings.maxQueueSize + settings.maxBatchSize;
-let pending = 0;
-const bare = fastify({ bodyLimit: settings.maxBodyBytes });
-bare.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
-bare.post("/classify", async ({ body }, reply) => {
-  if (pending >= most) return reply.code(429).send();
-  pending++;
-  return classifier.classify(new Uint8Array(body as Buffer)).finally(() => pending--);
-});
-const bareUrl = await bare.listen({ host: "127.0.0.1", port: 0 });
-const bareClient = createClient(bareUrl);
+const one = await serve(1);
+const onePerCore = await serve(cores);
 
 // Batches of one size.
 const prepared = await Promise.all(photos.slice(0, 8).map((photo) => classifier.prepare(photo)));
@@ -99,25 +102,44 @@ const alone = async () => {
   for await (const result of classifier.classifyAll(photos)) if ("error" in result) throw result.error;
 };
 const throughput = await interleave({ alone, one: () => ask(one), onePerCore: () => ask(onePerCore) }, rounds, 1);
-// One client that asks again as soon as it is answered.
-const burst = 4;
-let bursts = 0;
-const oneByOne = (classify: (photo: (typeof photos)[number]) => Promise<unknown>) => async () => {
-  const start = burst * Math.floor(bursts++ / 4);
-  for (let index = start; index < start + burst; index++) await classify(photos[index % photos.length]!);
+const agent = new Agent({ keepAlive: true });
+const send = (url: string) => async (photo: Uint8Array) => {
+  const sent = request(`${url}/classify`, { agent, method: "POST", headers: { "content-length": photo.length } });
+  const [answer] = (await once(sent.end(photo), "response")) as [IncomingMessage];
+  if (answer.statusCode !== 200) throw new Error(`status ${answer.statusCode}`);
+  return json(answer);
 };
-const single = await interleave(
-  {
-    alone: oneByOne((photo) => classifier.classify(photo)),
-    bare: oneByOne((photo) => bareClient.classify(photo)),
-    one: oneByOne((photo) => one.client.classify(photo)),
-    onePerCore: oneByOne((photo) => onePerCore.client.classify(photo)),
-  },
-  8 * rounds,
-  2,
-);
-const addedMs = (server: "bare" | "one") =>
-  rounded(median(single[server]!.map((time, round) => (time - single.alone![round]!) / burst)), 2);
+
+/** The times of one client that sends the next photo as soon as it is answered; each photo goes to all servers in turn. */
+async function oneClient<Way extends string>(ways: Readonly<Record<Way, (photo: Photo) => Promise<unknown>>>) {
+  const entries = Object.entries(ways) as [Way, (photo: Photo) => Promise<unknown>][];
+  const times = Object.fromEntries(entries.map(([way]) => [way, [] as number[]])) as Record<Way, number[]>;
+  for (let round = -1; round < rounds; round++) {
+    for (const photo of photos) {
+      for (const [way, classify] of entries) {
+        const elapsedMs = await timeMs(() => classify(photo));
+        if (round >= 0) times[way].push(elapsedMs);
+      }
+    }
+  }
+  return times;
+}
+const single = await oneClient({
+  alone: (photo) => classifier.classify(photo),
+  onePerCore: send(onePerCore.url),
+});
+// What a server adds does not depend on the network, whose time varies more than that: so a narrow one.
+const narrow = await setUp(0.1);
+const narrowServer = await narrow.serve(1);
+const latency = await oneClient({
+  alone: (photo) => narrow.classifier.classify(photo),
+  bare: send(narrow.bareUrl),
+  server: send(narrowServer.url),
+  fetch: (photo) => narrowServer.client.classify(photo),
+});
+const addedMs = (way: keyof typeof latency) =>
+  rounded(median(latency[way].map((time, at) => time - latency.alone[at]!)), 2);
+await Promise.all([narrowServer.server.close(), narrow.close()]);
 
 /** Images per second that the classifier alone can take. */
 const capacity = photos.length / (median(throughput.alone!) / 1000);
@@ -173,17 +195,18 @@ writeResult("serve", {
     "time per image ÷ batch 1": ratio(engine[`batch ${batch}`]!),
   })),
   "throughput, server ÷ classifier alone": throughputOf("one"),
-  "latency of one client, server − classifier alone, ms": addedMs("one"),
+  "latency of one client, server − classifier alone, ms": addedMs("server"),
+  "latency of one client that uses fetch, server − classifier alone, ms": addedMs("fetch"),
   "latency of one client, bare fastify − classifier alone, ms": addedMs("bare"),
   "with an instance for each core": {
     "throughput ÷ classifier alone": throughputOf("onePerCore"),
     "latency of one client ÷ classifier alone": rounded(
-      median(single.onePerCore!.map((time, round) => time / single.alone![round]!)),
+      median(single.onePerCore.map((time, at) => time / single.alone[at]!)),
       2,
     ),
   },
   overload: loaded,
 });
 console.table(loaded);
-await Promise.all([one.server.close(), onePerCore.server.close(), bare.close(), classifier.dispose()]);
+await Promise.all([one.server.close(), onePerCore.server.close(), close()]);
 await rm(place, { recursive: true });
