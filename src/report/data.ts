@@ -13,6 +13,18 @@ import {
 import { imageUrl } from "./markup.ts";
 import { formatPercent, withCommas } from "./numbers.ts";
 
+const validationPrefix = "validation:";
+
+/** Returns the name of a validation image in an examination. */
+export function validationName(file: string): string {
+  return `${validationPrefix}${file}`;
+}
+
+/** Returns whether the name of an image is a {@link validationName}. */
+export function isOfValidation(name: string): boolean {
+  return name.startsWith(validationPrefix);
+}
+
 /** Similarity of copies: the same file, the same pixels, nearly the same image, or its mirror image. */
 export type DuplicateKind = "bytes" | "pixels" | "near" | "mirrored";
 
@@ -33,6 +45,13 @@ export interface LabelIssue {
   readonly suggestedProbability: number;
 }
 
+/** Two images that are nearly alike. */
+export interface SimilarImages {
+  readonly files: readonly [string, string];
+  /** Cosine similarity of their embeddings, at most 1. */
+  readonly similarity: number;
+}
+
 /** An image that differs from the others in a way that may matter. */
 export interface OddImage {
   readonly file: string;
@@ -51,6 +70,8 @@ export interface DataExamination {
   readonly duplicates: readonly DuplicateGroup[];
   /** Groups of copies with images both for training and for validation. */
   readonly leaks: readonly DuplicateGroup[];
+  /** Pairs that are no copies, most similar first; undefined without embeddings. */
+  readonly similar?: readonly SimilarImages[] | undefined;
   /** Most probable first; undefined without embeddings. */
   readonly labelIssues?: readonly LabelIssue[] | undefined;
   /** Accuracy of the classifier by which labels were checked, on images that it has not seen. */
@@ -68,13 +89,20 @@ const kindNames: Readonly<Record<DuplicateKind, string>> = {
 };
 
 /** Returns one row for each problem: problem, file, label or other files, note. */
-export function examinationCsv({ unreadable, duplicates, labelIssues = [], odd }: DataExamination): string {
+export function examinationCsv({
+  unreadable,
+  duplicates,
+  similar = [],
+  labelIssues = [],
+  odd,
+}: DataExamination): string {
   return csvText([
     ["problem", "file", "about", "note"],
     ...unreadable.map(({ file, reason }) => ["unreadable", file, "", reason]),
     ...duplicates.flatMap(({ kind, files }) =>
       files.slice(1).map((file) => [`duplicate, ${kindNames[kind]}`, file, files[0], ""]),
     ),
+    ...similar.map(({ files: [first, second], similarity }) => ["similar", second, first, similarity.toFixed(4)]),
     ...labelIssues.map(({ file, suggested, probability, suggestedProbability }) => {
       return ["label", file, suggested, `${probability.toFixed(4)} against ${suggestedProbability.toFixed(4)}`];
     }),
@@ -94,7 +122,8 @@ export function examinationDocument(
   thumbnails: ReadonlyMap<string, Uint8Array>,
   facts: readonly Fact[],
 ): ReportDocument {
-  const { images, classes, unreadable, duplicates, leaks, labelIssues, crossValidatedAccuracy, odd, clean } = found;
+  const { images, classes, unreadable, duplicates, leaks, similar, labelIssues, crossValidatedAccuracy, odd, clean } =
+    found;
   const copies = duplicates.reduce((sum, { files }) => sum + files.length - 1, 0);
   return {
     kind: "Data",
@@ -119,12 +148,19 @@ export function examinationDocument(
       section(
         "leaks",
         "Images for training and validation",
-        leaks.map((group) => groupGallery(group, thumbnails)),
+        leaks.map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
       ),
       section(
         "copies",
         "Copies",
-        duplicates.slice(0, mostShown).map((group) => groupGallery(group, thumbnails)),
+        duplicates.slice(0, mostShown).map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
+      ),
+      section(
+        "similar",
+        "Similar images",
+        (similar ?? [])
+          .slice(0, mostShown)
+          .map(({ files, similarity }) => groupGallery(similarityText(similarity), files, thumbnails)),
       ),
       section("odd", "Unlike the others", [oddGallery(odd, thumbnails)]),
     ],
@@ -176,23 +212,34 @@ function labelGallery(issues: readonly LabelIssue[], thumbnails: ReadonlyMap<str
   return { type: "gallery", headers: ["Label", "File", "Probability"], images };
 }
 
-function groupGallery({ kind, files }: DuplicateGroup, thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
-  const images = files.map((file) => cell(file, thumbnails, { label: file, share: 1, score: "" }));
-  return { type: "gallery", title: kindNames[kind], headers: ["File", "", ""], images };
+function acrossText(similar: readonly SimilarImages[]): string {
+  const across = similar.filter(({ files }) => files.filter(isOfValidation).length === 1).length;
+  return across > 0 ? `, ${withCommas(across)} of them in both sets` : "";
+}
+
+function similarityText(similarity: number): string {
+  return `Similarity ${similarity.toFixed(3)}`;
+}
+
+function groupGallery(
+  title: string,
+  files: readonly string[],
+  thumbnails: ReadonlyMap<string, Uint8Array>,
+): ImageGallery {
+  const images = files.map((file) => cell(file, thumbnails, { label: file }));
+  return { type: "gallery", title, headers: ["File", "", ""], images };
 }
 
 function oddGallery(odd: readonly OddImage[], thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
   const images = odd
     .slice(0, mostShown)
-    .map(({ file, kind, note }) =>
-      cell(file, thumbnails, { label: kind, note: `${file} · ${note}`, share: 0, score: "" }),
-    );
+    .map(({ file, kind, note }) => cell(file, thumbnails, { label: kind, note: `${file} · ${note}` }));
   return { type: "gallery", headers: ["Kind", "Note", ""], images };
 }
 
 /** Describes an examination in a few lines. */
 export function describeExamination(found: DataExamination): string {
-  const { images, validationImages, unreadable, duplicates, leaks, labelIssues, odd, classes, clean } = found;
+  const { images, validationImages, unreadable, duplicates, leaks, similar, labelIssues, odd, classes, clean } = found;
   const counts = classes.map((each) => each.images);
   const duplicatesOf = (kind: DuplicateKind) =>
     duplicates.filter((group) => group.kind === kind).reduce((sum, { files }) => sum + files.length - 1, 0);
@@ -208,6 +255,7 @@ export function describeExamination(found: DataExamination): string {
     unreadable: withCommas(unreadable.length),
     copies: copies.length > 0 ? copies.join(", ") : "0",
     "in both sets": validationImages > 0 ? counted(leaks.length, "group") : undefined,
+    similar: similar && `${counted(similar.length, "pair")}${acrossText(similar)}`,
     "labels in doubt": labelIssues ? withCommas(labelIssues.length) : "not checked (needs --weights)",
     "unlike others": kinds.length > 0 ? kinds.join(", ") : "0",
     clean: withCommas(clean.length),

@@ -132,9 +132,9 @@ export interface GalleryImage {
   /** First line below the image. */
   readonly label: string;
   readonly note?: string;
-  /** Length of the bar, 0 to 1; `score` is the number beside it. */
-  readonly share: number;
-  readonly score: string;
+  /** Length of the bar, 0 to 1; `score` is the number beside it. Default: none. */
+  readonly share?: number;
+  readonly score?: string;
   /** Color of the frame, unless the gallery's style sets it. */
   readonly style?: "same" | "other" | "unknown";
 }

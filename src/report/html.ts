@@ -145,8 +145,9 @@ ${images.map(cardMarkup)}</ul>\n`;
 function cardMarkup(image: GalleryImage): Markup {
   const { file, label, note, share, score, style, beside, similar } = image;
   const shown = beside ? html`<div class="two">${imageMarkup(image)}${imageMarkup(beside)}</div>` : imageMarkup(image);
+  const certainty = share === undefined ? undefined : html`<span class="certainty">${bar(share)} ${score}</span>`;
   return html`<li${style && html` class="${style}"`} title="${file}">${shown}
-<p><strong>${label}</strong>${note && html`<span class="truth">${note}</span>`}<span class="certainty">${bar(share)} ${score}</span></p>${similar && similarMarkup(similar)}</li>\n`;
+<p><strong>${label}</strong>${note && html`<span class="truth">${note}</span>`}${certainty}</p>${similar && similarMarkup(similar)}</li>\n`;
 }
 
 function similarMarkup(images: NonNullable<GalleryImage["similar"]>): Markup {

@@ -14,18 +14,21 @@ import { capture } from "./capture.ts";
 let folder: string;
 const at = (name: string) => join(folder, name);
 
+async function writeWaves(file: string, label: string, index: number): Promise<void> {
+  const data = Uint8Array.from({ length: 80 * 71 * 3 }, (_, place) => {
+    const [x, y] = [Math.floor(place / 3) % 80, Math.floor(place / 240)];
+    return 128 + 60 * Math.sin((x * (index + 2) + y * (9 - index) * (label === "cat" ? 1 : 2)) / 40 + (place % 3));
+  });
+  const image = sharp(data, { raw: { width: 80, height: 71, channels: 3 } });
+  await image.png().toFile(at(file));
+}
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "xception-data-"));
   for (const label of ["cat", "dog"]) {
     mkdirSync(at(`photos/${label}`), { recursive: true });
     for (let index = 0; index < 6; index++) {
-      const data = Uint8Array.from({ length: 80 * 71 * 3 }, (_, place) => {
-        const [x, y] = [Math.floor(place / 3) % 80, Math.floor(place / 240)];
-        return 128 + 60 * Math.sin((x * (index + 2) + y * (9 - index) * (label === "cat" ? 1 : 2)) / 40 + (place % 3));
-      });
-      await sharp(data, { raw: { width: 80, height: 71, channels: 3 } })
-        .png()
-        .toFile(at(`photos/${label}/${index}.png`));
+      await writeWaves(`photos/${label}/${index}.png`, label, index);
     }
   }
   copyFileSync(at("photos/cat/1.png"), at("photos/cat/copy.png"));
@@ -81,10 +84,35 @@ describe("xception data", () => {
     expect(found).toMatchObject({ images: 14, clean: expect.any(Array), labelIssues: expect.any(Array) });
     expect(found.crossValidatedAccuracy).toBeGreaterThan(0);
     expect(found.duplicates).toEqual([{ kind: "bytes", files: ["cat/1.png", "cat/copy.png"] }]);
+    const [first, second] = ["cat/4.png", "cat/5.png"];
+    expect(found.similar).toEqual([{ files: [first, second], similarity: expect.closeTo(0.994, 3) }]);
     const page = readFileSync(at("page.html"), "utf8");
-    for (const text of ["Copies", "the same file", "cat/copy.png", "dog/broken.jpg", "data:image/jpeg;base64,"]) {
+    for (const text of [
+      "Copies",
+      "Similarity 0.994",
+      "the same file",
+      "cat/copy.png",
+      "dog/broken.jpg",
+      "data:image/jpeg;base64,",
+    ]) {
       expect(page).toContain(text);
     }
+  });
+
+  it("finds images for training and validation that are similar but no copies", async () => {
+    for (const label of ["cat", "dog"]) mkdirSync(at(`validation/${label}`), { recursive: true });
+    await writeWaves("validation/cat/4.png", "cat", 4.3);
+    await writeWaves("validation/dog/9.png", "dog", 9);
+    const argv = ["data", at("photos"), "--val", at("validation"), "--weights", at("model.onnx"), "-o", at("both.csv")];
+    const { exitCode, stdout } = await capture(argv);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("\nin both sets     0 groups\nsimilar          3 pairs, 2 of them in both sets\n");
+    const rows = readFileSync(at("both.csv"), "utf8").split("\r\n");
+    expect(rows.filter((row) => row.startsWith("similar")).sort()).toEqual([
+      expect.stringMatching(/^similar,cat\/5\.png,cat\/4\.png,0\.9\d{3}$/),
+      expect.stringMatching(/^similar,validation:cat\/4\.png,cat\/4\.png,0\.99\d\d$/),
+      expect.stringMatching(/^similar,validation:cat\/4\.png,cat\/5\.png,0\.9\d{3}$/),
+    ]);
   });
 
   it.each([

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import type { Device } from "../../../src/base/platform.ts";
-import type { ImageDataset } from "../../../src/data/dataset.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import {
   type DataExamination,
@@ -12,9 +11,9 @@ import {
 import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
-import { examineData, validationPrefix } from "../../../src/tasks/data/examination.ts";
+import { examineData, examinedImages } from "../../../src/tasks/data/examination.ts";
 import type { LabeledFeatures } from "../../../src/tasks/data/label-issues.ts";
-import { embed } from "../../../src/tasks/features/embed.ts";
+import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { reportNotes } from "../classifier-options.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { thumbnail } from "../embedded-images.ts";
@@ -42,7 +41,8 @@ export default function registerData(command: Command, io: CliIo): void {
     details:
       "FOLDER has one subfolder of images for each class. Finds unreadable files, copies (the same file or pixels, " +
       "encoded again, resized, mirrored), images that are also in --val, and images that are rotated, gray, elongated or of " +
-      "an extreme size; with --weights also labels that are probably wrong, from embeddings by these weights.",
+      "an extreme size; with --weights also labels that are probably wrong and images that are nearly alike, such as other " +
+      "crops of a photo, from embeddings by these weights.",
     examples: [
       "xception data photos/ --val validation/ -o problems.html",
       "xception data photos/ --weights imagenet --write-clean clean.txt",
@@ -68,16 +68,18 @@ export default function registerData(command: Command, io: CliIo): void {
       const dataset = await readDataset(folder, null, files);
       const validation = val === undefined ? undefined : await readDataset(val, null, files);
       reportNotes([...dataset.notes, ...(validation?.notes ?? [])], io);
-      const features = weights === undefined ? undefined : await featuresOf(weights, dataset, command, flags, io);
-      const total = dataset.samples.length + (validation?.samples.length ?? 0);
-      const progress = startProgress(io, { label: "comparing", total });
+      const samples = examinedImages(dataset, validation).map(({ name, image, label }) => {
+        return { image, file: name, label: dataset.classes[label] ?? "" };
+      });
+      const features = weights === undefined ? undefined : await featuresOf(weights, samples, command, flags, io);
+      const progress = startProgress(io, { label: "comparing", total: samples.length });
       const found = await examineData(dataset, {
         ...{ platform: platformFor(flags, io), validation, features, signal: io.signal },
         onProgress: (done) => progress.update(done),
       }).finally(() => progress.stop());
       if (extension === "csv") await writeFileAtomic(output!, examinationCsv(found));
       if (extension === "html") {
-        const page = await pageOf(found, [dataset, validation], { folder, ...flags }, io);
+        const page = await pageOf(found, samples, { folder, ...flags }, io);
         await writeFileAtomic(output!, page);
       }
       if (writeClean !== undefined) await writeFileAtomic(writeClean, found.clean.map((file) => `${file}\n`).join(""));
@@ -101,13 +103,12 @@ function assertWithWeights(command: Command, { weights, layer, allowMissing }: D
 /** Embeddings of the images that can be read. */
 async function featuresOf(
   weights: string,
-  { samples, classes }: ImageDataset,
+  images: readonly ImageToEmbed[],
   command: Command,
   flags: DataFlags,
   io: CliIo,
 ): Promise<LabeledFeatures> {
   const { architecture, allowMissing, layer, key, device } = flags;
-  const images = samples.map(({ image, name, label }) => ({ image, file: name, label: classes[label]! }));
   const progress = startProgress(io, { label: "embedding", total: images.length });
   const { values, notes, ...embedded } = await embed(weights, images, {
     ...{ network: givenNetworkOptions(command, flags), architecture, allowMissing, key, layer },
@@ -122,17 +123,14 @@ async function featuresOf(
 
 async function pageOf(
   found: DataExamination,
-  [dataset, validation]: readonly [ImageDataset, ImageDataset | undefined],
+  samples: readonly ImageToEmbed[],
   { folder, val, weights, ...flags }: DataFlags & { readonly folder: string },
   io: CliIo,
 ): Promise<string> {
-  const images = new Map([
-    ...dataset.samples.map(({ name, image }) => [name, image] as const),
-    ...(validation?.samples ?? []).map(({ name, image }) => [`${validationPrefix}${name}`, image] as const),
-  ]);
+  const images = new Map(samples.map(({ file, image }) => [file, image]));
   const shown = new Set([
     ...(found.labelIssues ?? []).map(({ file }) => file),
-    ...[...found.leaks, ...found.duplicates].flatMap(({ files }) => files),
+    ...[...found.leaks, ...found.duplicates, ...(found.similar ?? [])].flatMap(({ files }) => files),
     ...found.odd.map(({ file }) => file),
   ]);
   const { images: codec } = platformFor(flags, io);

@@ -4,18 +4,29 @@ import type { Platform, RgbImage, Source } from "../../base/platform.ts";
 import { readSource } from "../../base/source.ts";
 import { countPerClass, type ImageDataset } from "../../data/dataset.ts";
 import { asImageError, readAhead } from "../../data/image-loading.ts";
-import type { DataExamination, DuplicateGroup, OddImage } from "../../report/data.ts";
+import {
+  type DataExamination,
+  type DuplicateGroup,
+  isOfValidation,
+  type OddImage,
+  validationName,
+} from "../../report/data.ts";
+import { floatTensor } from "../../tensor/tensor.ts";
 import { type ComparedImage, findDuplicates } from "./duplicates.ts";
 import { exifOrientation } from "./exif.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { findLabelIssues, type LabeledFeatures } from "./label-issues.ts";
+import { findSimilarImages } from "./similar-images.ts";
 
 /** Options of {@link examineData}. */
 export interface ExamineOptions {
   readonly platform: Platform;
   /** Images for validation, among which copies of the others are searched. */
   readonly validation?: ImageDataset | undefined;
-  /** Features of the images, by which labels are checked; an image without is not. */
+  /**
+   * Features of {@link examinedImages}, by which similar images are found and labels of the training images checked; an image
+   * without is not.
+   */
   readonly features?: LabeledFeatures | undefined;
   /** Stops with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
@@ -33,25 +44,27 @@ interface ExaminedImage extends ComparedImage {
   readonly isValidation: boolean;
 }
 
-/** Prefix of validation images in groups of copies. */
-export const validationPrefix = "validation:";
-
-/**
- * Examines the images of a data set: unreadable files, copies, images both for training and for validation, probably wrong
- * labels, and images unlike the others.
- * @throws {AbortedError} the signal fired.
- */
-export async function examineData(dataset: ImageDataset, options: ExamineOptions): Promise<DataExamination> {
-  const { validation, features } = options;
-  const samples = [
+/** The images of a data set and those for validation, named as in {@link DataExamination}. */
+export function examinedImages(dataset: ImageDataset, validation: ImageDataset | undefined) {
+  return [
     ...dataset.samples.map((sample) => ({ ...sample, isValidation: false })),
     ...(validation?.samples ?? []).map((sample) => ({
       ...sample,
-      name: `${validationPrefix}${sample.name}`,
+      name: validationName(sample.name),
       label: dataset.classes.indexOf(validation!.classes[sample.label]!),
       isValidation: true,
     })),
   ];
+}
+
+/**
+ * Examines the images of a data set: unreadable files, copies, images both for training and for validation, similar images,
+ * probably wrong labels, and images unlike the others.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function examineData(dataset: ImageDataset, options: ExamineOptions): Promise<DataExamination> {
+  const { validation, features } = options;
+  const samples = examinedImages(dataset, validation);
   const examined: ExaminedImage[] = [];
   const unreadable: { readonly file: string; readonly reason: string }[] = [];
   const load = (index: number) => examine(samples[index]!.image as Source, options).catch(asImageError);
@@ -62,8 +75,7 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
     options.onProgress?.(index + 1);
   }
   const duplicates = findDuplicates(examined);
-  const labels = features && findLabelIssues(features);
-  const isOfValidation = (file: string) => file.startsWith(validationPrefix);
+  const labels = features && findLabelIssues(ofTraining(features));
   const counts = countPerClass(dataset);
   const own = examined.filter(({ isValidation }) => !isValidation);
   const dropped = new Set([...(labels?.issues.map(({ file }) => file) ?? []), ...copiesToDrop(duplicates, examined)]);
@@ -74,11 +86,24 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
     unreadable,
     duplicates,
     leaks: duplicates.filter(({ files }) => files.some(isOfValidation) && !files.every(isOfValidation)),
+    similar: features && findSimilarImages(features).filter(({ files }) => !areCopies(files, duplicates)),
     labelIssues: labels?.issues,
     crossValidatedAccuracy: labels?.accuracy,
     odd: oddImages(own),
     clean: own.map(({ file }) => file).filter((file) => !dropped.has(file)),
   };
+}
+
+/** The first rows: those of validation images follow. */
+function ofTraining({ images, values }: LabeledFeatures): LabeledFeatures {
+  const own = images.filter(({ file }) => !isOfValidation(file));
+  const dimensions = values.shape[1]!;
+  const data = values.data.subarray(0, own.length * dimensions);
+  return { images: own, values: floatTensor([own.length, dimensions], data) };
+}
+
+function areCopies(files: readonly string[], groups: readonly DuplicateGroup[]): boolean {
+  return groups.some((group) => files.every((file) => group.files.includes(file)));
 }
 
 async function examine(image: Source, { platform, signal }: ExamineOptions) {

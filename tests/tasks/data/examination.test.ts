@@ -11,6 +11,7 @@ import { examineData } from "../../../src/tasks/data/examination.ts";
 import { exifOrientation } from "../../../src/tasks/data/exif.ts";
 import { correlation, fingerprintOf, similarPairs } from "../../../src/tasks/data/fingerprint.ts";
 import { findLabelIssues } from "../../../src/tasks/data/label-issues.ts";
+import { findSimilarImages } from "../../../src/tasks/data/similar-images.ts";
 import { mulberry32 } from "../../../src/tensor/random.ts";
 import { floatTensor } from "../../../src/tensor/tensor.ts";
 
@@ -172,6 +173,35 @@ it("the EXIF orientation of a damaged file is 1", () => {
     const value = exifOrientation(bytes.with(place, 0xff));
     expect(value >= 1 && value <= 8).toBe(true);
   }
+});
+
+describe("findSimilarImages", () => {
+  /** Images with an axis of their own, and one at this cosine to the first axis, another one to the second. */
+  function axes(count: number, cosines: readonly [number, number]) {
+    const dimensions = count + 2;
+    const values = floatTensor([count + 2, dimensions]);
+    for (let axis = 0; axis < dimensions; axis++) values.data[axis * dimensions + axis] = axis + 1;
+    for (const [at, cosine] of cosines.entries()) {
+      const row = (count + at) * dimensions;
+      values.data[row + at] = cosine;
+      values.data[row + count + at] = Math.sqrt(1 - cosine ** 2);
+    }
+    return { images: Array.from({ length: count + 2 }, (_, index) => ({ file: `${index}`, label: "a" })), values };
+  }
+
+  it("finds pairs at up to 0.6 of the distance to the fifth neighbor, most similar first", () => {
+    // All others are √2 away, 0.6·√2 is the distance at a cosine of 1 - 0.36 = 0.64.
+    const found = findSimilarImages(axes(8, [0.65, 0.63]));
+    expect(found).toEqual([{ files: ["0", "8"], similarity: expect.closeTo(0.65, 6) }]);
+    expect(findSimilarImages(axes(8, [0.65, 0.95])).map(({ files }) => files)).toEqual([
+      ["1", "9"],
+      ["0", "8"],
+    ]);
+  });
+
+  it("finds nothing among five images or fewer", () => {
+    expect(findSimilarImages(axes(3, [0.99, 0.99]))).toEqual([]);
+  });
 });
 
 describe("findLabelIssues", () => {
