@@ -27,7 +27,7 @@ export interface BatchResult<Result> {
 }
 
 /** Node's timers end at once after a longer time, of 25 days. */
-const longestMs = 2 ** 31 - 1;
+export const longestMs = 2 ** 31 - 1;
 
 /** The settings that a batcher heeds. */
 export type BatcherSettings = BatchSettings & Pick<ServeSettings, "decoders">;
@@ -286,7 +286,8 @@ function clientGone(): AbortedError {
   return new AbortedError({ where: "request", what: "the client closed the connection" });
 }
 
-function late(timeoutMicroseconds: number): RefusedError {
+/** The error for a request whose time is up. */
+export function late(timeoutMicroseconds: number): RefusedError {
   return new RefusedError(504, {
     where: "request",
     what: "it was not answered in time",

@@ -53,7 +53,8 @@ export async function explainImage(
 ): Promise<ServerReply> {
   const method: ExplanationMethod | undefined = inQuery(query, "method", choice(...explanationMethods));
   const label = inQuery(query, "class", text(""));
-  const work = async () => (await model.explainer()).explain(image, { method, label, signal });
+  const work = async (limited: AbortSignal) =>
+    (await model.explainer()).explain(image, { method, label, signal: limited });
   const explanation = await model.alone(work, { signal, ...timeoutIn(query) });
   if (headers.accept?.includes("image/png")) {
     // The image as the network reads it: its proportions are those of the map.

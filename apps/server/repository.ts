@@ -247,15 +247,15 @@ export class Repository {
       const entry = this.#entryOf(file.name);
       const isSettled = entry.seen === stamp;
       entry.seen = stamp;
+      if (entry.reason === fileGone) entry.reason = "";
       if (!isSettled || stamp === entry.stamp || entry.isUnloaded) continue;
       // The error is in the log and in the index.
       await this.#replace(file, stamp).catch(() => {});
     }
     for (const [name, entry] of this.#entries) {
       if (found.length === 0 || found.some(({ file }) => file.name === name)) continue;
-      const reason = "its file is gone; the loaded one is still served";
-      if (entry.served && entry.reason !== reason) this.#log("warn", "model file gone", { model: name });
-      entry.reason = reason;
+      if (entry.served && entry.reason !== fileGone) this.#log("warn", "model file gone", { model: name });
+      entry.reason = fileGone;
     }
   }
 
@@ -297,6 +297,8 @@ async function latestVersion(name: string, folder: string) {
   }
   return [];
 }
+
+const fileGone = "its file is gone; the loaded one is still served";
 
 function stampOf(version: string, { mtimeMs, size, ino }: { mtimeMs: number; size: number; ino: number }): string {
   return [version, mtimeMs, size, ino].join(" ");

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { AbortedError } from "../../src/base/errors.ts";
+import { AbortedError, FileError } from "../../src/base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
 import type { ModelStatistics } from "../../src/client/protocol.ts";
 import { topIndices } from "../../src/learning/ranking.ts";
@@ -8,7 +8,7 @@ import { EngineStoppedError } from "../../src/runtime/node/threaded-engine.ts";
 import { assertFiniteProbabilities, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { type Explainer, loadExplainer } from "../../src/tasks/explain/explainer.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import { Batcher, type BatchRequest, type BatchResult } from "./batcher.ts";
+import { Batcher, type BatchRequest, type BatchResult, late, longestMs } from "./batcher.ts";
 import { RefusedError, statusOf } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { ModelMetrics } from "./model-metrics.ts";
@@ -172,14 +172,19 @@ export class ServedModel {
 
   /**
    * Runs work on one image when its turn has come.
+   * @param work gets a signal that fires when the client is gone or the request's time is up: it may take minutes.
    * @throws as {@link run}, and what the work throws.
    */
-  async alone<T>(work: () => Promise<T>, request: RunRequest): Promise<T> {
-    const prepare = async () => [work];
+  async alone<T>(work: (signal: AbortSignal) => Promise<T>, request: RunRequest): Promise<T> {
+    const { timeoutMicroseconds = this.#context.settings.defaultTimeoutMicroseconds, signal } = request;
+    const timeUp = AbortSignal.timeout(Math.min(Math.ceil(timeoutMicroseconds / 1000), longestMs));
+    const limited = AbortSignal.any([timeUp, ...(signal ? [signal] : [])]);
+    const prepare = async () => [() => work(limited)];
     try {
       const { results } = await this.#singles.add({ ...request, count: 1, prepare });
       return results[0] as T;
     } catch (error) {
+      if (error instanceof AbortedError && timeUp.aborted && !signal?.aborted) throw late(timeoutMicroseconds);
       if (!(error instanceof EngineStoppedError)) throw error;
       await this.#disposeTools();
       throw engineLost(this.file.name, error);
@@ -192,7 +197,7 @@ export class ServedModel {
     const { labels: _, ...others } = options;
     this.#extractor ??= loadFeatureExtractor(this.file.source, { ...others, platform, session }).catch((error) => {
       this.#extractor = undefined;
-      throw error;
+      throw unreadable(this.file.name, error);
     });
     return this.#extractor;
   }
@@ -202,7 +207,7 @@ export class ServedModel {
     const { platform, session, options } = this.#context;
     this.#explainer ??= loadExplainer(this.file.source, { ...options, platform, session }).catch((error) => {
       this.#explainer = undefined;
-      throw error;
+      throw unreadable(this.file.name, error);
     });
     return this.#explainer;
   }
@@ -261,6 +266,13 @@ export function shuttingDown(): RefusedError {
 function engineLost(model: string, cause: Error): RefusedError {
   const what = "its engine stopped and is restarting";
   return new RefusedError(503, { where: `model "${model}"`, what, remedy: "Try again.", cause }, 1);
+}
+
+/** The error for work that needs the model's file again, which is gone; others stay as they are. */
+function unreadable(model: string, error: Error): Error {
+  if (!(error instanceof FileError)) return error;
+  const what = "its file can no longer be read, which embeddings and explanations need";
+  return new RefusedError(503, { where: `model "${model}"`, what, remedy: "Put it back.", cause: error });
 }
 
 function reasonOf(error: unknown) {

@@ -39,3 +39,12 @@ it("POST /explain answers with the explainer's map, or draws it", async () => {
     'explain option label: the model has no such class; received "dodo"; expected one of its 3 classes, e.g. cat.',
   ]);
 });
+
+it("POST /explain stops when its time is up, also while it computes", async () => {
+  // A thousand runs of the network, about a second's work.
+  const late = await post("/explain?method=rise&timeout=100000");
+  expect([late.status, late.json().error]).toEqual([
+    504,
+    "request: it was not answered in time; expected an answer within 100 ms. Try again later, or state a longer timeout.",
+  ]);
+});

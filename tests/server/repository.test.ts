@@ -133,11 +133,23 @@ it("restarts a model's engine that has stopped, and answers 503 meanwhile", asyn
   expect((await classify()).status).toBe(200);
 });
 
-it("keeps a model in use whose file is gone", async () => {
-  await rm(join(folder, "models", "pets"), { recursive: true });
-  const gone = "its file is gone; the loaded one is still served";
-  while ((await index()).find(({ name }) => name === "pets")?.reason !== gone) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+it("keeps a model in use whose file is gone, and says so until it is back", async () => {
+  const until = async (reason: string) => {
+    while ((await index()).find(({ name }) => name === "pets")?.reason !== reason) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  const [own, elsewhere] = [join(folder, "models", "pets"), join(folder, "pets")];
+  await rename(own, elsewhere);
+  await until("its file is gone; the loaded one is still served");
   expect((await classify()).status).toBe(200);
+  for (const endpoint of ["embed", "explain"]) {
+    const { status, json } = await ask({ method: "POST", url: `/${endpoint}?model=pets`, payload: png });
+    expect([status, json().error]).toEqual([
+      503,
+      'model "pets": its file can no longer be read, which embeddings and explanations need. Put it back.',
+    ]);
+  }
+  await rename(elsewhere, own);
+  await until("");
 });
