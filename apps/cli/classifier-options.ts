@@ -19,10 +19,14 @@ export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, Dow
 /** Adds the flags of a command that loads a classifier: the network of bare weights, labels, downloads, device. */
 export function addClassifierOptions(
   command: Command,
-  { withDevice = true }: { readonly withDevice?: boolean } = {},
+  {
+    withDevice = true,
+    withPixelLimit = true,
+  }: { readonly withDevice?: boolean; readonly withPixelLimit?: boolean } = {},
 ): Command {
   if (withDevice) command.addOption(deviceOption());
-  addPixelLimit(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command))));
+  addPreprocessingOptions(addDownloadOptions(addLabelsOption(command)));
+  if (withPixelLimit) addPixelLimit(command);
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 

@@ -66,6 +66,10 @@ export async function createHttp({
       return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
     },
     clientErrorHandler: refuseConnection,
+    // A model's name is a file's: at most 255 bytes, each as %XX.
+    routerOptions: { maxParamLength: 3 * 255 },
+    // Paths that cannot be decoded, and longer names.
+    frameworkErrors: (_, request, reply) => void send(request, reply, fail(request, unknownPath(request))),
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
@@ -140,7 +144,7 @@ const gone = "the client closed the connection";
 async function readRequest(request: FastifyRequest, signal: AbortSignal, maxBytes: number): Promise<ServerRequest> {
   const { params, query } = request;
   const headers = request.headers as ServerRequest["headers"];
-  const encoding = headers["content-encoding"] ?? "identity";
+  const encoding = headers["content-encoding"]?.toLowerCase() ?? "identity";
   const isForm = request.isMultipart();
   const decompress = isForm ? undefined : decompressors.get(encoding);
   if (encoding !== "identity" && !decompress) {

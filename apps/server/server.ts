@@ -101,8 +101,8 @@ export async function createServer({
 }
 
 /** A platform for requests: the engine does not block this thread, and images have limits. */
-function servingPlatform(platform: Platform, { maxPixels, maxDecodeSeconds }: ServeSettings): Platform {
-  const limits = { pixelLimit: maxPixels, secondsLimit: maxDecodeSeconds };
+function servingPlatform(platform: Platform, { pixelLimit, maxDecodeSeconds }: ServeSettings): Platform {
+  const limits = { pixelLimit, secondsLimit: maxDecodeSeconds };
   return {
     ...platform,
     engine: threadedEngine(platform.engine),

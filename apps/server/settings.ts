@@ -46,7 +46,7 @@ export const limitSettings = {
     "one for each core",
   ),
   maxBodyBytes: serveSetting(wholeNumber({ from: 1024 }), "largest body of a request", 32 * 2 ** 20, "32 MiB"),
-  maxPixels: serveSetting(wholeNumber({ from: 1 }), "largest image, in pixels", 50_000_000),
+  pixelLimit: serveSetting(wholeNumber({ from: 1 }), "largest number of pixels of an image", 50_000_000),
   maxDecodeSeconds: serveSetting(wholeNumber({ from: 1 }), "longest time to decode an image", 10),
   maxHeaderBytes: serveSetting(wholeNumber({ from: 1024 }), "largest headers of a request", 16_384),
   requestSeconds: serveSetting(wholeNumber({ from: 1 }), "time in which a client must send its request", 30),

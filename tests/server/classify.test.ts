@@ -81,6 +81,8 @@ describe("POST /classify", () => {
     for (const [encoding, compress] of [["gzip", gzipSync] as const, ["deflate", deflateSync] as const]) {
       const headers = { ...image, "content-encoding": encoding };
       expect((await post("", compress(own.png), headers)).json()).toEqual(expected);
+      const upperCase = { ...image, "content-encoding": encoding.toUpperCase() };
+      expect((await post("", compress(own.png), upperCase)).json()).toEqual(expected);
       const damaged = await post("", "x", headers);
       expect([damaged.status, damaged.json().error]).toEqual([
         400,
@@ -99,7 +101,7 @@ describe("POST /classify", () => {
   });
 
   it("refuses bodies above the limit, compressed or not", async () => {
-    const server = await testServer({ source: own.model, settings: { maxBodyBytes: 1024, maxPixels: 5000 } });
+    const server = await testServer({ source: own.model, settings: { maxBodyBytes: 1024, pixelLimit: 5000 } });
     await server.load();
     const ask = await validating(server);
     const large = await ask({ method: "POST", url: "/classify", payload: Buffer.alloc(1025) });
@@ -117,7 +119,7 @@ describe("POST /classify", () => {
     const { status, json } = await ask({ method: "POST", url: "/classify", payload: await tooManyPixels() });
     expect([status, json().error]).toEqual([
       400,
-      expect.stringContaining("the image has too many pixels; expected at most 5000 pixels"),
+      expect.stringMatching(/the image has too many pixels; expected at most 5000 pixels\. .*\(--pixel-limit\)\.$/),
     ]);
     await server.close();
   });
@@ -137,4 +139,20 @@ it("a path that does not exist, and a method that is not allowed", async () => {
     'request: there is no such endpoint; received "GET /nothing"; expected one of those in /openapi.json.',
   ]);
   expect((await own.ask({ url: "/classify" })).status).toBe(404);
+});
+
+it("a path that cannot be decoded, and names of models up to the longest file name", async () => {
+  const damaged = await own.ask({ url: "/v2/models/%ff" });
+  expect([damaged.status, damaged.json()]).toEqual([
+    404,
+    {
+      error:
+        'request: there is no such endpoint; received "GET /v2/models/%ff"; expected one of those in /openapi.json.',
+    },
+  ]);
+  const name = "ö".repeat(127);
+  const { json } = await own.ask({ url: `/v2/models/${encodeURIComponent(name)}` });
+  expect(json()).toEqual({ error: `repository: it has no such model; received "${name}"; expected one of small.` });
+  const longer = await own.ask({ url: `/v2/models/${"a".repeat(766)}` });
+  expect([longer.status, Object.keys(longer.json())]).toEqual([404, ["error"]]);
 });

@@ -16,7 +16,7 @@ import { packageVersion } from "../machine.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
 import { addSettingOptions, givenSettings } from "../setting-options.ts";
 
-interface ServeFlags extends Partial<ServeSettings>, Omit<ClassifierFlags, "top"> {
+interface ServeFlags extends Partial<ServeSettings>, Omit<ClassifierFlags, "pixelLimit"> {
   readonly host: string;
   readonly port: number;
   readonly grpcPort?: number;
@@ -51,7 +51,8 @@ export default function registerServe(command: Command, io: CliIo): void {
   addSettingOptions(command, batchSettings, "Batching");
   addSettingOptions(command, limitSettings, "Limits");
   addSettingOptions(command, repositorySettings, "Repository");
-  addClassifierOptions(command).action(async (source: string, flags: ServeFlags) => {
+  // Its own limit is lower: images come from strangers.
+  addClassifierOptions(command, { withPixelLimit: false }).action(async (source: string, flags: ServeFlags) => {
     const { platform, options } = await classifierArguments(command, flags, io);
     const { host, port, grpcPort, modelControl, apiKeyFile, corsOrigin, allowUrl, device, json } = flags;
     const apiKeys = await keysIn(apiKeyFile);
