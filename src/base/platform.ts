@@ -247,6 +247,8 @@ export interface SessionOptions {
   readonly threads?: number | undefined;
   /** Lets the engine fold and fuse operators, and choose their layout; default true. */
   readonly optimize?: boolean;
+  /** The session will run once: on CPUs, optimizing a model file would take longer than it saves. Default false. */
+  readonly once?: boolean;
   /** Records how long each operator takes. */
   readonly profile?: boolean;
   /** Outputs that `runOnDevice` leaves on the device, if possible. */

@@ -31,8 +31,8 @@ export async function createClassifierSession(
   // Only CPUs multiply integers.
   if (described && (described.quantization === undefined || device === "cpu")) {
     const { storedGraph } = await import("./stored-graph.ts");
-    const { graph, isolation } = storedGraph(opened.bytes, described, where);
-    const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+    const { graph, settings } = storedGraph(opened.bytes, described, where, { ...session, device });
+    const inEngine = await engine.createSession(graph, settings).catch(namingFile(where));
     return { ...described, notes: [], session: withFileName(inEngine, where) };
   }
   const others = isOwn ? undefined : await import("./load-model.ts");

@@ -1,3 +1,4 @@
+import type { SessionOptions } from "../base/platform.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import { imageInput, lower } from "../compiler/lower.ts";
 import { withoutImageResize } from "../compiler/onnx/images.ts";
@@ -7,17 +8,25 @@ import { isolationOf, networkIsolation } from "./isolation.ts";
 import { type Model, resizesInGraph } from "./model.ts";
 
 /**
- * The graph in a model file for images of the network's size, and the limits that it runs under: those of a graph of unknown
- * origin, unless it is the one that this package writes.
+ * The graph in a model file for images of the network's size, and the settings of its session, with limits: those of a graph of
+ * unknown origin, unless it is the one that this package writes.
  * @param bytes of the file.
  */
-export function storedGraph(bytes: Uint8Array, described: Omit<Model, "weights">, where: string) {
-  const { network } = described;
+export function storedGraph(
+  bytes: Uint8Array,
+  described: Omit<Model, "weights">,
+  where: string,
+  session: SessionOptions,
+) {
+  const { network, quantization } = described;
   const size = imageSizeOf(network);
+  // Without optimization, integers would be multiplied as floats.
+  const isHasty = session.once && session.device === "cpu" && quantization === undefined;
+  const options = isHasty ? { ...session, optimize: false } : session;
   const own = ownGraph(bytes, expectedGraph(described));
-  if (own) return { graph: own, isolation: networkIsolation(network, own, where) };
+  if (own) return { graph: own, settings: { ...options, isolation: networkIsolation(network, own, where) } };
   const graph = withoutImageResize(bytes, imageInput, size);
-  return { graph, isolation: isolationOf(graph, where, size) };
+  return { graph, settings: { ...options, isolation: isolationOf(graph, where, size) } };
 }
 
 /** The graph of a model file, see {@link encodeModel}. */

@@ -55,6 +55,20 @@ describe("a model with integer weights", () => {
     expect(nodes.filter(({ operator }) => operator === "BatchNormalization")).toHaveLength(0);
   });
 
+  it("predicts the same when it runs once; in float32 only rounding differs, since then nothing is optimized", async () => {
+    const predict = async (bytes: Uint8Array<ArrayBuffer>, once: boolean) => {
+      await using classifier = await loadClassifier(new Blob([bytes]), { platform, session: { once } });
+      return (await classifier.classify(images[0]!)).map(({ probability }) => probability);
+    };
+    expect(await predict(bytes as Uint8Array<ArrayBuffer>, true)).toEqual(
+      await predict(bytes as Uint8Array<ArrayBuffer>, false),
+    );
+    const float = encodeModel(small) as Uint8Array<ArrayBuffer>;
+    const [once, often] = [await predict(float, true), await predict(float, false)];
+    expect(once).not.toEqual(often);
+    expect(once).toEqual(often.map((probability) => expect.closeTo(probability, 6)));
+  });
+
   it("weighs a fraction, and its weights are within half a step of the original", () => {
     const { weights } = decodeModel(bytes);
     const kernel = weights.get("block1_conv2/kernel")!;

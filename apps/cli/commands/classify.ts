@@ -23,7 +23,8 @@ export default function registerClassify(command: Command, io: CliIo): void {
     const { top, device, json, ...about } = flags;
     const { platform, options } = await classifierArguments(command, about, io);
     const images = await imagesOf(paths, io, platform.files);
-    const classifier = await loadClassifier(model, { ...options, platform, session: { device, signal: io.signal } });
+    const session = { device, once: images.length === 1, signal: io.signal };
+    const classifier = await loadClassifier(model, { ...options, platform, session });
     reportNotes(classifier.notes, io);
     const results: (Classified & { readonly file: string })[] = [];
     try {
