@@ -132,7 +132,7 @@ it("an unreadable image does not stop the others", async () => {
   expect(exitCode).toBe(1);
   expect(stdout).toContain(`${at("broken.jpg")}\n  not explained: image "${at("broken.jpg")}"`);
   expect(stdout).toContain("grad-cam of");
-  expect(stderr).toContain("error: explain: images that could not be read: 1 of 2");
+  expect(stderr).toContain("error: explain: images that could not be explained: 1 of 2");
 });
 
 it("--score tests methods on the images", async () => {
@@ -163,7 +163,7 @@ it("writes nothing, and says why, if no image can be read", async () => {
   const { exitCode, stdout, stderr } = await explain(at("broken.jpg"), "-o", at("none.html"));
   expect(exitCode).toBe(1);
   expect(stdout).toContain(`${at("broken.jpg")}\n  not explained: `);
-  expect(stderr).toBe("error: explain: images that could not be read: 1 of 1.\n");
+  expect(stderr).toBe("error: explain: images that could not be explained: 1 of 1.\n");
   await expect(readFile(at("none.html"))).rejects.toThrow("ENOENT");
 });
 
@@ -173,6 +173,20 @@ it.each(["class", "against"])("--score does not ignore --%s", async (name) => {
   expect(stderr).toBe(
     `error: option --${name}: --score tests the explanations of each image's top class; received "cat". Leave out one of the two.\n`,
   );
+});
+
+it.each([
+  ["occlusion", ["--layer", "add_11"], "grad-cam or hires-cam or grad-cam++ or layer-cam or score-cam"],
+  ["grad-cam", ["--samples", "9"], "score-cam or integrated-gradients or smooth-grad or occlusion or rise"],
+  ["score-cam", ["--eigen-smooth"], "grad-cam or hires-cam or grad-cam++ or layer-cam"],
+])("--method %s does not ignore %j", async (method, flags, expected) => {
+  const { exitCode, stderr } = await explain(at("photos", "a.png"), "--method", method, ...flags);
+  expect(exitCode).toBe(2);
+  expect(stderr).toBe(
+    `error: option ${flags[0]}: it has no effect on the method; received "${method}"; expected --method ${expected}.\n`,
+  );
+  const both = await explain(at("photos", "a.png"), "--method", "grad-cam,rise", "--samples", "3");
+  expect(both.exitCode).toBe(0);
 });
 
 it("--boxes belongs to --score", async () => {

@@ -51,7 +51,7 @@ export default function registerCompare(command: Command, io: CliIo): void {
     .addOption(
       new Option("--ablation <name>", "networks of one of the paper's ablations").choices(Object.keys(ablations)),
     )
-    .option("--demo", "compare on emoji, in about ten minutes on two cores")
+    .option("--demo", "compare on emoji, in about a quarter of an hour on two cores")
     .addOption(deviceOption())
     .option("--threads <n>", "threads of the engine (default: one for each core)", countOf("--threads", { to: 256 }))
     .option("--recipe <name>", `preset settings: ${recipeNames.join(", ")}`)

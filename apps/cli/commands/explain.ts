@@ -18,12 +18,18 @@ import { toText } from "../../../src/report/text.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
 import { resizeMap } from "../../../src/tasks/explain/maps.ts";
-import { type ExplanationMethod, explanationMethods, smallIncompleteness } from "../../../src/tasks/explain/methods.ts";
+import {
+  type ExplanationMethod,
+  explanationMethods,
+  isUsed,
+  smallIncompleteness,
+} from "../../../src/tasks/explain/methods.ts";
 import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
 import { hasLayers, loadProbe } from "../../../src/tasks/explain/probe.ts";
 import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
 import { searchAll } from "../../../src/tasks/features/embed.ts";
 import type { Neighbor } from "../../../src/tasks/features/embeddings.ts";
+import { flagOf } from "../../../src/train/settings/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { platformFor } from "../downloads.ts";
 import { type EmbeddingsPlace, openEmbeddings, rowOf, thumbnailsOf } from "../embedded-images.ts";
@@ -99,19 +105,21 @@ export default function registerExplain(command: Command, io: CliIo): void {
     const similar = flags.embeddings === undefined ? undefined : await similarTo(model, images, flags, io);
     const loaded = await loadModelOrGraph(model, platform, options, { device }, "layers");
     reportNotes(loaded.notes, io);
+    const methods = methodsOf(flags, loaded);
+    assertUsed(flags, methods);
     const about = [
       { name: "Model", value: model },
       ...(flags.layer === undefined ? [] : [{ name: "Layer", value: flags.layer }]),
       ...(flags.samples === undefined ? [] : [{ name: "Samples", value: String(flags.samples) }]),
     ];
-    if (score) return writeScores(loaded, images, { flags, platform, about, io });
+    if (score) return writeScores(loaded, images, { flags, methods, platform, about, io });
 
     const explainer = new Explainer(await loadProbe(loaded, platform, { device, signal: io.signal }), loaded.notes);
     const found: Found[] = [];
     const progress = images.length > 1 ? startProgress(io, { label: "explaining", total: images.length }) : undefined;
     try {
       for (const each of images) {
-        for (const method of flags.method ?? [explainer.defaultMethod]) {
+        for (const method of methods) {
           const { class: label, against, layer, samples, augSmooth, eigenSmooth, seed } = flags;
           const choice = { method, label, against, layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
           for await (const result of explainer.explainAll([each.image], choice)) {
@@ -135,7 +143,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     if (failed.size > 0) {
       throw new DataError({
         where: "explain",
-        what: `images that could not be read: ${failed.size} of ${images.length}`,
+        what: `images that could not be explained: ${failed.size} of ${images.length}`,
       });
     }
   });
@@ -231,6 +239,28 @@ function assertTogether({ score, boxes, embeddings, folder }: ExplainFlags): voi
   if (name !== undefined) throw new UsageError({ where: `option --${name}`, what: what!, expected: expected! });
 }
 
+function methodsOf(
+  { method, score }: ExplainFlags,
+  loaded: LoadedModel | ClassifierSession,
+): readonly ExplanationMethod[] {
+  if (method !== undefined) return method;
+  if (!hasLayers(loaded)) return ["occlusion"];
+  return score ? quickMethods : ["grad-cam"];
+}
+
+/** @throws {UsageError} an option has no effect on any of the methods. */
+function assertUsed(flags: ExplainFlags, methods: readonly ExplanationMethod[]): void {
+  for (const option of ["layer", "samples", "eigenSmooth"] as const) {
+    if (flags[option] === undefined || methods.some((method) => isUsed(option, method))) continue;
+    throw new UsageError({
+      where: `option ${flagOf(option)}`,
+      what: "it has no effect on the method",
+      received: methods.join(", "),
+      expected: `--method ${explanationMethods.filter((method) => isUsed(option, method)).join(" or ")}`,
+    });
+  }
+}
+
 function assertOneImage(images: readonly ImageArgument[], { method = [] }: ExplainFlags, extension: string): void {
   if (images.length === 1 && method.length <= 1) return;
   throw new UsageError({
@@ -295,27 +325,19 @@ async function writeScores(
   images: readonly ImageArgument[],
   {
     flags,
+    methods,
     platform,
     about,
     io,
   }: {
     readonly flags: ExplainFlags;
+    readonly methods: readonly ExplanationMethod[];
     readonly platform: Platform;
     readonly about: readonly { readonly name: string; readonly value: string }[];
     readonly io: CliIo;
   },
 ): Promise<void> {
-  const {
-    method: methods = hasLayers(model) ? quickMethods : (["occlusion"] as const),
-    layer,
-    samples,
-    augSmooth,
-    eigenSmooth,
-    seed,
-    device,
-    output,
-    json,
-  } = flags;
+  const { layer, samples, augSmooth, eigenSmooth, seed, device, output, json } = flags;
   const choice = { layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
   const boxes =
     flags.boxes === undefined

@@ -9,7 +9,7 @@ import { type LoadModelOptions, loadModelOrGraph } from "../../model/load-model.
 import { notFinite } from "../../model/predictor.ts";
 import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { type Evidence, type ExplanationMethod, explanationMethods, methods } from "./methods.ts";
+import { type Evidence, type ExplanationMethod, explanationMethods, isUsed, methods } from "./methods.ts";
 import { hasLayers, loadProbe, type Observation, type Probe } from "./probe.ts";
 
 /** Options of {@link Explainer.explain}. */
@@ -127,8 +127,7 @@ export class Explainer {
       ? await smoothed(image, async (varied) => run(await observe(varied)))
       : await run(observed);
     const maximum = map.data.reduce((highest, value) => Math.max(highest, value), Number.NEGATIVE_INFINITY);
-    const usesLayer = reads === "gradient" || reads === "activations";
-    const about = { method, layer: usesLayer ? layer : undefined, against, predictions, image };
+    const about = { method, layer: isUsed("layer", method) ? layer : undefined, against, predictions, image };
     return { ...target, ...about, map, maximum, incompleteness };
   }
 

@@ -59,6 +59,13 @@ export const methods: Readonly<Record<ExplanationMethod, Method>> = {
   rise: { reads: "scores", samples: 1000, explain: rise },
 };
 
+/** Returns whether an option has an effect on a method. */
+export function isUsed(option: "layer" | "samples" | "eigenSmooth", method: ExplanationMethod): boolean {
+  const { reads, samples } = methods[method];
+  if (option === "samples") return samples !== undefined;
+  return reads === "gradient" || (option === "layer" && reads === "activations");
+}
+
 function byGradient(method: GradientCam): Method {
   const explain: Method["explain"] = async (probe, subject, { layer, eigenSmooth }) => {
     const { activations, gradient } = await probe.gradient(subject, layer);
