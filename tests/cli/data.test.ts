@@ -115,6 +115,14 @@ describe("xception data", () => {
     ]);
   });
 
+  it("notes classes of validation images that the others lack", async () => {
+    mkdirSync(at("other/owl"), { recursive: true });
+    await writeWaves("other/owl/1.png", "owl", 1);
+    const { exitCode, stderr } = await capture(["data", at("photos"), "--val", at("other")]);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("note: The training images lack these classes of --val: owl.\n");
+  });
+
   it.each([
     [["--layer", "add"], 'error: xception data: without --weights there is no network; received "layer".\n'],
     [["-o", "page.png"], "error: option --output: the extension does not identify a format; received"],

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import type { Device } from "../../../src/base/platform.ts";
+import type { ImageDataset } from "../../../src/data/dataset.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import {
   type DataExamination,
@@ -67,7 +68,7 @@ export default function registerData(command: Command, io: CliIo): void {
       const { files } = platformFor(flags, io);
       const dataset = await readDataset(folder, null, files);
       const validation = val === undefined ? undefined : await readDataset(val, null, files);
-      reportNotes([...dataset.notes, ...(validation?.notes ?? [])], io);
+      reportNotes([...dataset.notes, ...(validation?.notes ?? []), ...unknownClasses(dataset, validation)], io);
       const samples = examinedImages(dataset, validation).map(({ name, image, label }) => {
         return { image, file: name, label: dataset.classes[label] ?? "" };
       });
@@ -87,6 +88,12 @@ export default function registerData(command: Command, io: CliIo): void {
       else io.stdout(`${describeExamination(found)}\n`);
     },
   );
+}
+
+/** A note about classes of validation images, with which `train` would stop. */
+function unknownClasses({ classes }: ImageDataset, validation: ImageDataset | undefined): readonly string[] {
+  const unknown = (validation?.classes ?? []).filter((each) => !classes.includes(each));
+  return unknown.length > 0 ? [`The training images lack these classes of --val: ${unknown.join(", ")}.`] : [];
 }
 
 function assertWithWeights(command: Command, { weights, layer, allowMissing }: DataFlags): void {

@@ -86,7 +86,7 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
     unreadable,
     duplicates,
     leaks: duplicates.filter(({ files }) => files.some(isOfValidation) && !files.every(isOfValidation)),
-    similar: features && findSimilarImages(features).filter(({ files }) => !areCopies(files, duplicates)),
+    similar: features && findSimilarImages(withoutCopies(features, duplicates)),
     labelIssues: labels?.issues,
     crossValidatedAccuracy: labels?.accuracy,
     odd: oddImages(own),
@@ -94,16 +94,24 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
   };
 }
 
-/** The first rows: those of validation images follow. */
-function ofTraining({ images, values }: LabeledFeatures): LabeledFeatures {
-  const own = images.filter(({ file }) => !isOfValidation(file));
-  const dimensions = values.shape[1]!;
-  const data = values.data.subarray(0, own.length * dimensions);
-  return { images: own, values: floatTensor([own.length, dimensions], data) };
+function ofTraining(features: LabeledFeatures): LabeledFeatures {
+  return rowsOf(features, (file) => !isOfValidation(file));
 }
 
-function areCopies(files: readonly string[], groups: readonly DuplicateGroup[]): boolean {
-  return groups.some((group) => files.every((file) => group.files.includes(file)));
+/** The first image of each group of copies: the others would be its nearest neighbors. */
+function withoutCopies(features: LabeledFeatures, groups: readonly DuplicateGroup[]): LabeledFeatures {
+  const copies = new Set(groups.flatMap(({ files }) => files.slice(1)));
+  return rowsOf(features, (file) => !copies.has(file));
+}
+
+function rowsOf({ images, values }: LabeledFeatures, isChosen: (file: string) => boolean): LabeledFeatures {
+  const dimensions = values.shape[1]!;
+  const rows = images.flatMap(({ file }, row) => (isChosen(file) ? [row] : []));
+  const data = new Float32Array(rows.length * dimensions);
+  for (const [at, row] of rows.entries()) {
+    data.set(values.data.subarray(row * dimensions, (row + 1) * dimensions), at * dimensions);
+  }
+  return { images: rows.map((row) => images[row]!), values: floatTensor([rows.length, dimensions], data) };
 }
 
 async function examine(image: Source, { platform, signal }: ExamineOptions) {

@@ -98,6 +98,19 @@ describe("examineData", () => {
     expect(found.labelIssues).toBe(undefined);
   });
 
+  it("finds images that are similar to one of several copies, once", async () => {
+    const dataset = await read("train");
+    const images = dataset.samples.map(({ name }) => ({ file: name, label: name[0]! }));
+    const values = floatTensor([images.length, images.length]);
+    const group = ["a/0-copy.png", "a/0-pixels.png", "a/0.png", "a/4.png"];
+    for (const [row, { file }] of images.entries()) {
+      values.data[row * images.length + row] = 1;
+      if (group.includes(file)) values.data[row * images.length] = 4;
+    }
+    const { similar } = await examineData(dataset, { platform, features: { images, values } });
+    expect(similar!.map(({ files }) => files)).toEqual([["a/0-copy.png", "a/4.png"]]);
+  });
+
   it("heeds a signal", async () => {
     const work = examineData(await read("train"), { platform, signal: AbortSignal.abort() });
     await expect(work).rejects.toThrow(AbortedError);
