@@ -116,7 +116,8 @@ describe("xception data", () => {
   });
 
   it("notes classes of validation images that the others lack", async () => {
-    mkdirSync(at("other/owl"), { recursive: true });
+    for (const label of ["cat", "owl"]) mkdirSync(at(`other/${label}`), { recursive: true });
+    await writeWaves("other/cat/1.png", "cat", 1);
     await writeWaves("other/owl/1.png", "owl", 1);
     const { exitCode, stderr } = await capture(["data", at("photos"), "--val", at("other")]);
     expect(exitCode).toBe(0);
