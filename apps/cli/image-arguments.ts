@@ -43,9 +43,23 @@ export async function imagesOf(
   };
   const all = (await Promise.all(paths.map(imagesAt))).flat();
   if (all.every(({ file }, index) => file === paths[index] && folders.has(file))) {
-    throw new DataError({ where: `folder "${paths[0]}"`, what: "it contains no images" });
+    throw noImages(paths[0]!);
   }
   return all;
+}
+
+/**
+ * All images in a folder, as {@link imagesOf}.
+ * @throws {DataError} there is no such folder, or no image in it.
+ */
+export async function imagesIn(folder: string, io: CliIo, files: FileSystem): Promise<readonly ImageArgument[]> {
+  const images = await imagesBelow(folder, files, io);
+  if (images.length === 0) throw noImages(folder);
+  return images;
+}
+
+function noImages(folder: string): DataError {
+  return new DataError({ where: `folder "${folder}"`, what: "it contains no images" });
 }
 
 async function imagesBelow(path: string, system: FileSystem, io: CliIo): Promise<ImageArgument[]> {

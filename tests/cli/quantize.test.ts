@@ -127,6 +127,9 @@ describe("xception quantize", () => {
       "option --output: int8 weights are stored in ONNX files only",
     );
     mkdirSync(at("empty"));
+    expect(await errorOf(at("model.onnx"), "--calibrate", at("none"), "-o", at("a.onnx"))).toBe(
+      `error: folder "${at("none")}": there is no such folder.\n`,
+    );
     expect(await errorOf(at("model.onnx"), "--calibrate", at("empty"), "-o", at("a.onnx"))).toContain(
       "it contains no images",
     );

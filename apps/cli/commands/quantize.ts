@@ -21,7 +21,7 @@ import type { QuantizationImage } from "../../../src/tasks/quantize/calibration.
 import { lostAccuracy } from "../../../src/tasks/quantize/gate.ts";
 import { type QuantizeStep, quantize } from "../../../src/tasks/quantize/quantize.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
-import { imagesOf } from "../image-arguments.ts";
+import { imagesIn } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { machineFacts } from "../machine.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
@@ -86,18 +86,18 @@ export default function registerQuantize(command: Command, io: CliIo): void {
     const { platform, options } = await classifierArguments(command, flags, io);
     const { notes, ...model } = await loadModel(modelFile, platform, options);
     reportNotes(notes, io);
-    const imagesIn = async (folder: string): Promise<readonly QuantizationImage[]> => {
-      const found = await imagesOf([folder], io, platform.files);
+    const labeledImages = async (folder: string): Promise<readonly QuantizationImage[]> => {
+      const found = await imagesIn(folder, io, platform.files);
       return found.map(({ file, image, inside = file }) => {
         const label = model.labels.indexOf(inside.slice(0, Math.max(inside.indexOf("/"), 0)));
         return { name: file, image, label: label < 0 ? undefined : label };
       });
     };
     const display = stepDisplay(io);
-    const result = await quantize(model, await imagesIn(calibrate), {
+    const result = await quantize(model, await labeledImages(calibrate), {
       ...{ platform, count, method, seed, reduceRange, perTensor, maxDrop, allowSlower, signal: io.signal },
       ...(minAgreement !== undefined && { minAgreement: minAgreement / 100 }),
-      ...(test !== undefined && { test: await imagesIn(test) }),
+      ...(test !== undefined && { test: await labeledImages(test) }),
       onProgress: display.update,
     }).finally(display.stop);
     const { bytes, record, failures, skipped } = result;
