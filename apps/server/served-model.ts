@@ -49,6 +49,8 @@ export class ServedModel {
   /** Other work on one image: it runs alone, but with the same limits. */
   readonly #singles: Batcher<() => Promise<unknown>, unknown>;
   readonly #context: ModelContext;
+  /** Ends the other work that is running. */
+  readonly #stop = new AbortController();
   #extractor: Promise<FeatureExtractor> | undefined;
   #explainer: Promise<Explainer> | undefined;
 
@@ -172,19 +174,22 @@ export class ServedModel {
 
   /**
    * Runs work on one image when its turn has come.
-   * @param work gets a signal that fires when the client is gone or the request's time is up: it may take minutes.
+   * @param work gets a signal that fires when the client is gone, the request's time is up or the server's grace is over: it may take
+   *   minutes.
    * @throws as {@link run}, and what the work throws.
    */
   async alone<T>(work: (signal: AbortSignal) => Promise<T>, request: RunRequest): Promise<T> {
     const { timeoutMicroseconds = this.#context.settings.defaultTimeoutMicroseconds, signal } = request;
     const timeUp = AbortSignal.timeout(Math.min(Math.ceil(timeoutMicroseconds / 1000), longestMs));
-    const limited = AbortSignal.any([timeUp, ...(signal ? [signal] : [])]);
+    const limited = AbortSignal.any([timeUp, this.#stop.signal, ...(signal ? [signal] : [])]);
     const prepare = async () => [() => work(limited)];
     try {
       const { results } = await this.#singles.add({ ...request, count: 1, prepare });
       return results[0] as T;
     } catch (error) {
-      if (error instanceof AbortedError && timeUp.aborted && !signal?.aborted) throw late(timeoutMicroseconds);
+      if (error instanceof AbortedError && !signal?.aborted) {
+        throw timeUp.aborted ? late(timeoutMicroseconds) : shuttingDown();
+      }
       if (!(error instanceof EngineStoppedError)) throw error;
       await this.#disposeTools();
       throw engineLost(this.file.name, error);
@@ -212,8 +217,9 @@ export class ServedModel {
     return this.#explainer;
   }
 
-  /** Refuses what is not running. */
+  /** Refuses what is not running, and ends what may run for long. */
   refuseAll(): void {
+    this.#stop.abort();
     for (const each of [this.#batcher, this.#singles]) each.refuseAll(shuttingDown());
   }
 

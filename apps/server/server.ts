@@ -1,5 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
+import { UsageError } from "../../src/base/errors.ts";
 import type { Platform, SessionOptions } from "../../src/base/platform.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import { threadedEngine } from "../../src/runtime/node/threaded-engine.ts";
@@ -42,9 +43,9 @@ export interface Server {
   readonly http: FastifyInstance;
   /** Loads the models. @throws as {@link Repository.load}. */
   load(): Promise<void>;
-  /** Listens; returns the URL. @param port 0: any free one. */
+  /** Listens; returns the URL. @param port 0: any free one. @throws {UsageError} it cannot listen there. */
   listen(where: { readonly host: string; readonly port: number }): Promise<string>;
-  /** Listens for gRPC; returns the port. @throws {UsageError} its packages are not installed. */
+  /** Listens for gRPC; returns the port. @throws {UsageError} its packages are not installed, or it cannot listen there. */
   listenGrpc(where: { readonly host: string; readonly port: number }): Promise<number>;
   /** Refuses new requests, answers those accepted, and stops. */
   close(): Promise<void>;
@@ -84,13 +85,17 @@ export async function createServer({
     http: app,
     load: () => repository.load(),
     async listen({ host, port }) {
-      await app.listen({ host, port });
+      await app.listen({ host, port }).catch((error: Error) => {
+        throw cannotListen("option --port", { host, port }, error);
+      });
       const { address, family, port: chosen } = app.server.address() as AddressInfo;
       return `http://${family === "IPv6" ? `[${address}]` : address}:${chosen}`;
     },
     async listenGrpc(where) {
       grpc = await createGrpc(service, { maxBodyBytes, check });
-      return grpc.listen(where);
+      return grpc.listen(where).catch((error: Error) => {
+        throw cannotListen("option --grpc-port", where, error);
+      });
     },
     async close() {
       await repository.close(1000 * settings.grace);
@@ -98,6 +103,14 @@ export async function createServer({
       await Promise.all([app.close(), grpc?.close()]);
     },
   };
+}
+
+function cannotListen(flag: string, { host, port }: { readonly host: string; readonly port: number }, cause: Error) {
+  const received = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const isTaken = cause.message.includes("EADDRINUSE");
+  const what = isTaken ? "another program listens on it" : `the server cannot listen there (${cause.message})`;
+  const remedy = isTaken ? "Choose another port; 0 takes any free one." : "Check --host and the port.";
+  return new UsageError({ where: flag, what, received, remedy, cause });
 }
 
 /** A platform for requests: the engine does not block this thread, and images have limits. */

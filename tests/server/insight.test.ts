@@ -3,7 +3,7 @@ import type { EmbedResponse, ExplainResponse } from "../../src/client/protocol.t
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import { serving } from "./serving.ts";
+import { serving, testServer } from "./serving.ts";
 
 const own = serving();
 const post = (url: string, headers = {}) => {
@@ -46,5 +46,20 @@ it("POST /explain stops when its time is up, also while it computes", async () =
   expect([late.status, late.json().error]).toEqual([
     504,
     "request: it was not answered in time; expected an answer within 100 ms. Try again later, or state a longer timeout.",
+  ]);
+});
+
+it("after SIGTERM, an explanation ends with the grace", async () => {
+  const server = await testServer({ source: own.model, settings: { grace: 0 } });
+  await server.load();
+  const ask = (method: string) =>
+    server.http.inject({ method: "POST", url: `/explain?method=${method}`, payload: Buffer.from(own.png) });
+  expect((await ask("occlusion")).statusCode).toBe(200);
+  const answer = ask("rise");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await server.close();
+  expect([(await answer).statusCode, (await answer).json().error]).toEqual([
+    503,
+    "server: it is shutting down. Ask another one.",
   ]);
 });

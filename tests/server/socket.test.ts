@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grpcMessages } from "../../apps/server/grpc-messages.ts";
 import { createClient, ServerError } from "../../src/client/client.ts";
 import { noise } from "../tasks/images.ts";
-import { serving } from "./serving.ts";
+import { serving, testServer } from "./serving.ts";
 
 const lines: string[] = [];
 const settings = { maxBodyBytes: 200_000, maxHeaderBytes: 2048, requestSeconds: 2 };
@@ -277,4 +277,20 @@ it("the messages have the field numbers of the protocol", () => {
     ...{ bool_contents: 1, int_contents: 2, int64_contents: 3, uint_contents: 4, uint64_contents: 5 },
     ...{ fp32_contents: 6, fp64_contents: 7, bytes_contents: 8 },
   });
+});
+
+it("says where it cannot listen", async () => {
+  const listen = async (host: string, at: number, method: "listen" | "listenGrpc" = "listen") => {
+    const other = await testServer({ source: own.model });
+    await other[method]({ host, port: at });
+  };
+  const taken = 'another program listens on it; received "127.0.0.1:';
+  const remedy = "Choose another port; 0 takes any free one.";
+  await expect(listen("127.0.0.1", port)).rejects.toThrow(`option --port: ${taken}${port}". ${remedy}`);
+  await expect(listen("127.0.0.1", grpcPort, "listenGrpc")).rejects.toThrow(
+    `option --grpc-port: ${taken}${grpcPort}". ${remedy}`,
+  );
+  await expect(listen("192.0.2.1", 1)).rejects.toThrow(
+    /^option --port: the server cannot listen there \(.*EADDRNOTAVAIL.*\); received "192\.0\.2\.1:1"\. Check --host and the port\.$/,
+  );
 });
