@@ -268,7 +268,7 @@ export class Repository {
       return [{ file: { name, version: "1", source: root }, stamp: status && stampOf("1", status) }];
     }
     const found: { file: ModelFile; stamp: string | undefined }[] = [];
-    for (const entry of (await readdir(root)).sort()) {
+    for (const entry of (await readdir(root)).sort(byPrecedence)) {
       const path = join(root, entry);
       const inside = await stat(path).catch(() => undefined);
       if (inside?.isFile() && modelExtensions.includes(extname(entry))) {
@@ -279,8 +279,15 @@ export class Repository {
       }
       if (inside?.isDirectory()) found.push(...(await latestVersion(entry, path)));
     }
-    return found;
+    // Of models of the same name the first: both would take each other's place.
+    const byName = new Map(found.reverse().map((each) => [each.file.name, each]));
+    return [...byName.values()].sort((a, b) => (a.file.name < b.file.name ? -1 : 1));
   }
+}
+
+/** Folders first, then files by their extension as in {@link modelExtensions}. */
+function byPrecedence(a: string, b: string): number {
+  return modelExtensions.indexOf(extname(a)) - modelExtensions.indexOf(extname(b));
 }
 
 /** The highest version in a model's folder. */

@@ -28,6 +28,8 @@ beforeAll(async () => {
   await writeFile(join(folder, "models", "pets", "2", "model.onnx"), first!);
   await writeFile(join(folder, "models", "broken.onnx"), "not a model");
   await writeFile(join(folder, "models", "notes.txt"), "left alone");
+  // The folder of this name comes first.
+  await writeFile(join(folder, "models", "pets.h5"), "not a model");
   server = await testServer({
     source: join(folder, "models"),
     modelControl: true,
@@ -139,6 +141,7 @@ it("keeps a model in use whose file is gone, and says so until it is back", asyn
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
+  await rm(join(folder, "models", "pets.h5"));
   const [own, elsewhere] = [join(folder, "models", "pets"), join(folder, "pets")];
   await rename(own, elsewhere);
   await until("its file is gone; the loaded one is still served");
