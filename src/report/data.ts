@@ -110,8 +110,31 @@ export function examinationCsv({
   ]);
 }
 
-/** Most images of each kind on a page. */
+/** Most problems of each kind on a page. */
 const mostShown = 100;
+
+/** The problems that a page shows. */
+function shown({ leaks, duplicates, similar = [], labelIssues = [], odd }: DataExamination) {
+  const first = <Problem>(all: readonly Problem[]) => all.slice(0, mostShown);
+  return {
+    labelIssues: first(labelIssues),
+    leaks: first(leaks),
+    duplicates: first(duplicates),
+    similar: first(similar),
+    odd: first(odd),
+  };
+}
+
+/** Returns the files whose images a page shows, each once. */
+export function shownFiles(found: DataExamination): readonly string[] {
+  const { labelIssues, leaks, duplicates, similar, odd } = shown(found);
+  const groups = [...leaks, ...duplicates, ...similar].flatMap(({ files }) => files);
+  return [...new Set([...labelIssues.map(({ file }) => file), ...groups, ...odd.map(({ file }) => file)])];
+}
+
+function titleOf(title: string, all: readonly unknown[] = []): string {
+  return all.length > mostShown ? `${title} (the first ${mostShown} of ${withCommas(all.length)})` : title;
+}
 
 /**
  * Builds a page of the problems in a data set.
@@ -124,6 +147,7 @@ export function examinationDocument(
 ): ReportDocument {
   const { images, classes, unreadable, duplicates, leaks, similar, labelIssues, crossValidatedAccuracy, odd, clean } =
     found;
+  const page = shown(found);
   const copies = duplicates.reduce((sum, { files }) => sum + files.length - 1, 0);
   return {
     kind: "Data",
@@ -144,25 +168,23 @@ export function examinationDocument(
       unreadable.length === 0
         ? undefined
         : { id: "unreadable", title: "Unreadable files", blocks: [unreadableTable(unreadable)] },
-      section("labels", "Probably wrong labels", [labelGallery(labelIssues ?? [], thumbnails)]),
+      section("labels", titleOf("Probably wrong labels", labelIssues), [labelGallery(page.labelIssues, thumbnails)]),
       section(
         "leaks",
-        "Images for training and validation",
-        leaks.map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
+        titleOf("Images for training and validation", leaks),
+        page.leaks.map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
       ),
       section(
         "copies",
-        "Copies",
-        duplicates.slice(0, mostShown).map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
+        titleOf("Copies", duplicates),
+        page.duplicates.map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
       ),
       section(
         "similar",
-        "Similar images",
-        (similar ?? [])
-          .slice(0, mostShown)
-          .map(({ files, similarity }) => groupGallery(similarityText(similarity), files, thumbnails)),
+        titleOf("Similar images", similar),
+        page.similar.map(({ files, similarity }) => groupGallery(similarityText(similarity), files, thumbnails)),
       ),
-      section("odd", "Unlike the others", [oddGallery(odd, thumbnails)]),
+      section("odd", titleOf("Unlike the others", odd), [oddGallery(page.odd, thumbnails)]),
     ],
   };
 }
@@ -201,7 +223,7 @@ function cell(
 }
 
 function labelGallery(issues: readonly LabelIssue[], thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
-  const images = issues.slice(0, mostShown).map(({ file, label, suggested, probability, suggestedProbability }) =>
+  const images = issues.map(({ file, label, suggested, probability, suggestedProbability }) =>
     cell(file, thumbnails, {
       label: `${label}: rather ${suggested}?`,
       note: `${file} · ${label} ${formatPercent(probability)}`,
@@ -231,9 +253,7 @@ function groupGallery(
 }
 
 function oddGallery(odd: readonly OddImage[], thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
-  const images = odd
-    .slice(0, mostShown)
-    .map(({ file, kind, note }) => cell(file, thumbnails, { label: kind, note: `${file} · ${note}` }));
+  const images = odd.map(({ file, kind, note }) => cell(file, thumbnails, { label: kind, note: `${file} · ${note}` }));
   return { type: "gallery", headers: ["Kind", "Note", ""], images };
 }
 

@@ -8,6 +8,7 @@ import {
   describeExamination,
   examinationCsv,
   examinationDocument,
+  shownFiles,
 } from "../../../src/report/data.ts";
 import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
@@ -135,14 +136,9 @@ async function pageOf(
   io: CliIo,
 ): Promise<string> {
   const images = new Map(samples.map(({ file, image }) => [file, image]));
-  const shown = new Set([
-    ...(found.labelIssues ?? []).map(({ file }) => file),
-    ...[...found.leaks, ...found.duplicates, ...(found.similar ?? [])].flatMap(({ files }) => files),
-    ...found.odd.map(({ file }) => file),
-  ]);
   const { images: codec } = platformFor(flags, io);
   const jpegs = new Map<string, Uint8Array>();
-  for (const file of [...shown].slice(0, mostThumbnails)) {
+  for (const file of shownFiles(found).slice(0, mostThumbnails)) {
     const jpeg = await thumbnail(images.get(file), codec);
     if (jpeg) jpegs.set(file, jpeg);
   }
