@@ -56,7 +56,6 @@ function tritonConfig({ network, labels, preprocessing }: Model, { name, setting
   const { maxBatchSize, preferredBatchSize, maxQueueDelayMicroseconds, maxQueueSize, priorityLevels, instanceCount } =
     settings;
   const [height, width] = resizesInGraph(preprocessing) ? [-1, -1] : imageSizeOf(network);
-  const sizes = preferredBatchSize.filter((size) => size <= maxBatchSize);
   return [
     `name: ${JSON.stringify(name)}`,
     'backend: "onnxruntime"',
@@ -65,7 +64,7 @@ function tritonConfig({ network, labels, preprocessing }: Model, { name, setting
     `input [{ name: "${imageInput}", data_type: TYPE_UINT8, dims: [ ${height}, ${width}, 3 ] }]`,
     `output [{ name: ${JSON.stringify(network.output)}, data_type: TYPE_FP32, dims: [ ${labels.length} ], label_filename: "labels.txt" }]`,
     "dynamic_batching {",
-    ...(sizes.length > 0 ? [`  preferred_batch_size: [ ${sizes.join(", ")} ]`] : []),
+    ...(preferredBatchSize.length > 0 ? [`  preferred_batch_size: [ ${preferredBatchSize.join(", ")} ]`] : []),
     `  max_queue_delay_microseconds: ${maxQueueDelayMicroseconds}`,
     ...(priorityLevels > 1
       ? [`  priority_levels: ${priorityLevels}`, `  default_priority_level: ${priorityLevels}`]

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { UsageError } from "../../src/base/errors.ts";
 import { type Choice, type Kind, listOf, type ValueOf, wholeNumber } from "../../src/base/kinds.ts";
 
 function serveSetting<T>(kind: Kind<T>, about: string, value: NoInfer<T>, defaultText?: string): Choice<T> {
@@ -70,8 +71,19 @@ export type ServeSettings = { readonly [Name in keyof typeof allSettings]: Value
 /** How requests become batches. */
 export type BatchSettings = Pick<ServeSettings, keyof typeof batchSettings>;
 
-/** Settings with their defaults where none is given. */
+/**
+ * Settings with their defaults where none is given.
+ * @throws {UsageError} a preferred batch is larger than the largest, which Triton refuses, too.
+ */
 export function serveSettings(given: Partial<ServeSettings> = {}): ServeSettings {
   const defaults = Object.fromEntries(Object.entries(allSettings).map(([name, each]) => [name, each.default]));
-  return { ...(defaults as unknown as ServeSettings), ...given };
+  const settings = { ...(defaults as unknown as ServeSettings), ...given };
+  const { preferredBatchSize, maxBatchSize } = settings;
+  if (preferredBatchSize.every((size) => size <= maxBatchSize)) return settings;
+  throw new UsageError({
+    where: "option --preferred-batch-size",
+    what: "a batch is larger than --max-batch-size",
+    received: preferredBatchSize,
+    expected: `sizes up to ${maxBatchSize}`,
+  });
 }

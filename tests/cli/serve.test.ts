@@ -77,6 +77,11 @@ it.each([
     'option --port: this value is not allowed; received "70000"; expected a whole number from 0 to 65535.',
   ],
   [["--max-batch-size", "0"], 2, "option --max-batch-size: this value is not allowed"],
+  [
+    ["--preferred-batch-size", "4,16"],
+    2,
+    "option --preferred-batch-size: a batch is larger than --max-batch-size; received [4, 16]; expected sizes up to 8.",
+  ],
   [["--api-key-file", "empty.txt"], 2, "option --api-key-file: the file has no key"],
 ])("refuses %j", async (words, exitCode, message) => {
   const [first] = words;

@@ -26,7 +26,7 @@ it.each([
   ["kserve", ["inferenceservice", "poddisruptionbudget"]],
 ])("writes a repository for %s, whose manifests fit their schemas", async (target, kinds) => {
   const out = join(folder, target);
-  const flags = ["--max-batch-size", "16", "--preferred-batch-size", "4,8,32", "--max-queue-delay-microseconds", "100"];
+  const flags = ["--max-batch-size", "16", "--preferred-batch-size", "4,8", "--max-queue-delay-microseconds", "100"];
   flags.push("--instance-count", "2");
   const { exitCode, stderr } = await capture(["export-repository", model, out, "--for", target, ...flags]);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
