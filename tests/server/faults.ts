@@ -7,6 +7,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { createServer } from "../../apps/server/server.ts";
 import { serveSettings } from "../../apps/server/settings.ts";
 import { createClient } from "../../src/client/client.ts";
@@ -66,10 +67,11 @@ const load = Array.from({ length: 8 }, async () => {
 });
 const swapping = (async () => {
   while (performance.now() < end) {
+    const second = pause(1000);
     await writeFile(`${file}.new`, models[++swaps % 2]!);
     await rename(`${file}.new`, file);
     await fetch(`${url}/v2/repository/models/small/load`, { method: "POST" });
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await second;
   }
 })();
 await Promise.all([...load, swapping]);
