@@ -125,7 +125,16 @@ describe("xception data", () => {
   });
 
   it.each([
-    [["--layer", "add"], 'error: xception data: without --weights there is no network; received "layer".\n'],
+    ...[
+      ["--layer", "add"],
+      ["--allow-missing", "a"],
+      ["--architecture", "xception41"],
+      ["--no-top"],
+      ["--no-residual"],
+    ].map((flags): [string[], string] => [
+      flags,
+      `error: xception data: without --weights there is no network; received "${flags[0]}".\n`,
+    ]),
     [["-o", "page.png"], "error: option --output: the extension does not identify a format; received"],
   ])("%j is wrong usage", async (flags, message) => {
     const { exitCode, stderr } = await capture(["data", at("photos"), ...flags]);

@@ -97,15 +97,22 @@ function unknownClasses({ classes }: ImageDataset, validation: ImageDataset | un
   return unknown.length > 0 ? [`The training images lack these classes of --val: ${unknown.join(", ")}.`] : [];
 }
 
-function assertWithWeights(command: Command, { weights, layer, allowMissing }: DataFlags): void {
+/** Options that have an effect without --weights. */
+const ofImages = ["val", "output", "writeClean", "json", "cacheDir", "offline", "refresh"];
+
+function assertWithWeights(command: Command, { weights }: DataFlags): void {
   if (weights !== undefined) return;
-  const [option] = [
-    ...(layer === undefined ? [] : ["layer"]),
-    ...(allowMissing === undefined ? [] : ["allowMissing"]),
-    ...Object.keys(givenNetworkOptions(command, {} as NetworkFlags)),
-  ];
-  if (option === undefined) return;
-  throw new UsageError({ where: "xception data", what: "without --weights there is no network", received: option });
+  const typed = command.options.find((option) => {
+    const name = option.attributeName();
+    if (ofImages.includes(name) || command.getOptionValueSource(name) !== "cli") return false;
+    return option.negate === (command.getOptionValue(name) === false);
+  });
+  if (typed === undefined) return;
+  throw new UsageError({
+    where: "xception data",
+    what: "without --weights there is no network",
+    received: typed.long,
+  });
 }
 
 /** Embeddings of the images that can be read. */
