@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { UsageError } from "../../src/base/errors.ts";
+import { FormatError, UsageError } from "../../src/base/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { openWeightsFile, type WeightsFile } from "../../src/model/formats.ts";
 import { modelFrom } from "../../src/model/open-weights.ts";
@@ -98,6 +98,15 @@ export async function describedNetwork(
   }
   if (model === "imagenet") return publishedNetwork(command, flags);
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
+  if (file.graph && !file.describedNetwork) {
+    throw new FormatError({
+      where: source.where,
+      what: "it is another tool's graph of operators, without layers",
+      received: file.format,
+      expected: "a model with layers",
+      remedy: "`xception summary` lists its operators.",
+    });
+  }
   return modelFrom(file, source.where, inputShape).network;
 }
 

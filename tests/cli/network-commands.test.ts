@@ -102,10 +102,16 @@ describe("summary and cost", () => {
     });
   });
 
-  it("refuse bare weights, and flags beside a file", async () => {
+  it("refuse bare weights, graphs of other tools, and flags beside a file", async () => {
     const bare = await capture(["cost", join(formats, "small.weights.h5")]);
     expect(bare.exitCode).toBe(1);
     expect(bare.stderr).toContain("the file holds only weights, without their network");
+    const graph = await capture(["cost", join(formats, "torch-plain.onnx")]);
+    expect(graph.exitCode).toBe(1);
+    expect(graph.stderr).toContain(
+      "it is another tool's graph of operators, without layers; received \"ONNX graph input",
+    );
+    expect(graph.stderr).toContain("expected a model with layers. `xception summary` lists its operators.");
     const both = await capture(["plot", join(formats, "small.keras"), "--width", "0.5", "-o", "small.svg"]);
     expect(both.exitCode).toBe(2);
     expect(both.stderr).toContain("argument MODEL: the file determines the network;");
