@@ -125,6 +125,13 @@ describe("xception compare", () => {
     expect(exitCode).toBe(2);
     expect(stderr).toContain(message);
   });
+
+  it("leaves nothing behind if a network for the demo is refused", async () => {
+    const { exitCode, stderr } = await capture(["compare", "xception", "resnet", "--demo", "-o", "refused-demo"]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('network "resnet": there is no such architecture');
+    await expect(stat("refused-demo")).rejects.toThrow("ENOENT");
+  });
 });
 
 describe("networks to compare", () => {

@@ -8,7 +8,7 @@ import { withCommas } from "../../../src/report/numbers.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import type { SettingsLayer } from "../../../src/train/settings/resolve.ts";
-import { readDemoImages } from "../demo/data.ts";
+import { type DemoImages, readDemoImages } from "../demo/data.ts";
 import type { CliIo } from "../io.ts";
 import { machineFacts } from "../machine.ts";
 import { nameOf, quote, required, type SettingSources, settingsLayers } from "../train/flags.ts";
@@ -43,7 +43,7 @@ const demoSettings = {
 const demoNetworks = ["xception", "inception-v3", "xception --no-residual"];
 
 /**
- * Prepares a comparison from its command line; with `--demo`, writes the images to the output folder.
+ * Prepares a comparison from its command line; with `--demo`, then writes the images to the output folder.
  * @param words the flags as typed, to repeat the comparison.
  * @throws {UsageError} an argument is missing or not allowed.
  * @throws {DataError} a folder of images cannot be used.
@@ -60,7 +60,7 @@ export async function comparisonRequest(
     const what = "this cannot be set together with option --data";
     throw new UsageError({ where: "option --demo", what, remedy: "It brings its own images." });
   }
-  const { data, test } = demo ? await writeDemoImages(output) : flags;
+  const { data, test } = demo ? demoFolders(output) : flags;
   const folder = required(data, "option --data", "a folder of images with one subfolder per class, or --demo");
   const where = (name: string) => `setting ${name}`;
   const shared: SettingsLayer[] = [
@@ -69,9 +69,11 @@ export async function comparisonRequest(
     { source: "comparison", values: demo ? demoSettings : { batchSize: defaultBatchSize }, where },
   ];
   const specs = parseNetworks(chosen, shared);
-  const dataset = folderDataset(await nodePlatform.files.list(folder));
+  const demoImages = demo ? await readDemoImages() : undefined;
+  const dataset = demoImages?.training ?? folderDataset(await nodePlatform.files.list(folder));
   const sized =
     match === "parameters" || match === "multiplications" ? matchWidths(specs, match, dataset.classes.length) : specs;
+  if (demoImages) await writeDemoImages(demoImages, output);
   const matched = match === "seconds" ? await measureEpochs(sized, folder, output, flags, io) : sized;
   const seeds = flags.seeds ?? (demo ? 2 : 3);
   const setup = await setupOf({ specs: matched, dataset, folder, test, match, seeds });
@@ -90,18 +92,21 @@ function networksOf(names: readonly string[], { ablation, demo }: CompareFlags):
   return demo && names.length === 0 ? demoNetworks : names;
 }
 
+function demoFolders(output: string) {
+  return { data: join(output, "images", "training"), test: join(output, "images", "test") };
+}
+
 /** Writes the demo's emoji as two folders with one subfolder per class. */
-async function writeDemoImages(output: string): Promise<{ readonly data: string; readonly test: string }> {
-  const { training, test } = await readDemoImages();
-  const write = async (name: string, { classes, samples }: ImageDataset) => {
-    const folder = join(output, "images", name);
+async function writeDemoImages({ training, test }: DemoImages, output: string): Promise<void> {
+  const write = async (folder: string, { classes, samples }: ImageDataset) => {
     for (const each of classes) await mkdir(join(folder, each), { recursive: true });
     for (const { image, label } of samples) {
       await copyFile(image as string, join(folder, classes[label]!, basename(image as string)));
     }
-    return folder;
   };
-  return { data: await write("training", training), test: await write("test", test) };
+  const folders = demoFolders(output);
+  await write(folders.data, training);
+  await write(folders.test, test);
 }
 
 /** The conditions of the comparison, under the names of the paper's. */
