@@ -32,7 +32,7 @@ import { assertCacheable, fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
 import {
-  assertNothingChosen,
+  assertEffective,
   assertSeparate,
   choicesIn,
   placeOf,
@@ -153,7 +153,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     });
   const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
-  if (!request.validation) assertNothingChosen(settings, request);
+  assertEffective(settings, request);
   if (settings.temperature) assertCalibratable(placeOf("temperature", request), network);
   const isDivisor = batchSize % accumulate === 0;
   const expected = `a whole number that divides the batch size ${batchSize}`;

@@ -3,7 +3,7 @@ import type { Quantization } from "../compiler/quantize/quantization.ts";
 import type { TrainingRequest } from "./request.ts";
 import { choicesOf } from "./settings/choices.ts";
 import { type ResolvedSettings, resolveSettings } from "./settings/resolve.ts";
-import { flagOf, type SettingName, type Settings, settingNames } from "./settings/settings.ts";
+import { flagOf, type SettingName, type Settings, settingNames, settings as table } from "./settings/settings.ts";
 
 /** Resolves all settings of a request; an object leaves its setting at the default. */
 export function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSettings {
@@ -49,20 +49,26 @@ export function assertSeparate({ validation, test }: TrainingRequest): void {
   throw new UsageError({ where: "train option test", what });
 }
 
-/** @throws {UsageError} a setting depends on validation images, and there are none. */
-export function assertNothingChosen(settings: Settings, request: TrainingRequest): void {
-  const { patience, temperature, schedule } = settings;
+/** @throws {UsageError} a setting depends on validation images, or on epochs of the head alone, and there are none. */
+export function assertEffective(settings: Settings, request: TrainingRequest): void {
+  const { patience, temperature, schedule, headEpochs, headViews, headRate } = settings;
+  const named = (name: SettingName) => (request.resolved ? flagOf(name) : name);
+  const refuse = (name: SettingName, what: string, remedy: string) =>
+    new UsageError({ where: placeOf(name, request), what, received: settings[name], remedy });
+
+  const ofHead = { headViews: headViews !== table.headViews.default, headRate: headRate !== table.headRate.default };
+  const detail = (["headViews", "headRate"] as const).find((name) => ofHead[name]);
+  if (headEpochs === 0 && detail !== undefined) {
+    const remedy = `Add ${named("headEpochs")}, or leave out ${named(detail)}.`;
+    throw refuse(detail, "there are no epochs of the head alone", remedy);
+  }
+
   const chosen = { patience: patience !== null, temperature, schedule: schedule === "plateau" };
   const name = (["patience", "temperature", "schedule"] as const).find((each) => chosen[each]);
-  if (name === undefined) return;
-  throw new UsageError({
-    where: placeOf(name, request),
-    what: "it needs validation images, and there are none",
-    received: settings[name],
-    remedy: request.resolved
-      ? `Add --val or a share for validation to --split, or leave out ${flagOf(name)}.`
-      : `Add the option validation, or leave out ${name}.`,
-  });
+  if (request.validation || name === undefined) return;
+  const source = request.resolved ? "--val or a share for validation to --split" : "the option validation";
+  const remedy = `Add ${source}, or leave out ${named(name)}.`;
+  throw refuse(name, "it needs validation images, and there are none", remedy);
 }
 
 /**

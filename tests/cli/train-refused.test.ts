@@ -86,6 +86,14 @@ describe("wrong usage", () => {
       "option --temperature: it needs validation images, and there are none; received true. Add --val or a share for validation to --split, or leave out --temperature.",
     ],
     [
+      ["--head-views", "3"],
+      "option --head-views: there are no epochs of the head alone; received 3. Add --head-epochs, or leave out --head-views.",
+    ],
+    [
+      ["--head-epochs", "0", "--head-rate", "0.1"],
+      "option --head-rate: there are no epochs of the head alone; received 0.1. Add --head-epochs, or leave out --head-rate.",
+    ],
+    [
       ["--test-labels-file", "x.csv"],
       'option --test-labels-file: there are no images for it; received "x.csv"; expected --test-labels-file together with --labels-file and --test.',
     ],
