@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SessionOptions } from "../../src/base/platform.ts";
 import { encodeOnnx, OnnxEmitter } from "../../src/compiler/onnx/emitter.ts";
 import { readOnnx } from "../../src/compiler/onnx/reader.ts";
 import { metadataKey } from "../../src/formats/format.ts";
@@ -16,6 +17,7 @@ import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { convert } from "../../src/tasks/convert.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { calibrate, foldedGraph } from "../../src/tasks/quantize/calibration.ts";
+import { verifyModel } from "../../src/tasks/verify/model.ts";
 import { noise } from "../tasks/images.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -129,6 +131,31 @@ describe("a model with integer weights", () => {
     const [expected, actual] = [await native.probabilities(images), await own.probabilities(images)];
     for (const [row, values] of actual.entries())
       for (const [index, value] of values.entries()) expect(Math.abs(value - expected[row]![index]!)).toBeLessThan(0.1);
+  });
+
+  it("is verified: its own graph gives the same in every runtime, and another graph does not", async () => {
+    const verified = await verifyModel(file, { platform, runtimes: ["cpu", "wasm"] });
+    expect(verified.reference).toMatch(/nothing folded or fused; of the file's own int8 graph: itself on the CPU$/);
+    const [cpu, wasm] = verified.runtimes.map((each) => each.file!);
+    expect(cpu).toEqual({ difference: 0, passed: true });
+    // The softmax alone is rounded differently.
+    expect(wasm!.difference).toBeLessThan(1e-7);
+    expect(verified.passed).toBe(true);
+    const { engine } = platform;
+    const wrong: typeof engine = Object.create(engine, {
+      createSession: {
+        // The graph with the same name, but of float32 weights, in one runtime.
+        value: (graph: Uint8Array, options: SessionOptions = {}) =>
+          engine.createSession(
+            options.device === "wasm" && Buffer.compare(graph, bytes) === 0 ? encodeModel(small) : graph,
+            options,
+          ),
+      },
+    });
+    const broken = await verifyModel(file, { platform: { ...platform, engine: wrong }, runtimes: ["cpu", "wasm"] });
+    expect(broken.runtimes.map(({ passed }) => passed)).toEqual([true, false]);
+    expect(broken.runtimes[1]!.file!.difference).toBeGreaterThan(1e-4);
+    expect(broken.passed).toBe(false);
   });
 
   it("can be neither trained nor stored by formats without integers", async () => {

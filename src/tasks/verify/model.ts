@@ -63,7 +63,10 @@ export interface RuntimeVerification {
   }[];
   /** Largest difference of a probability. */
   readonly probabilities?: { readonly difference: number; readonly passed: boolean };
-  /** The same for the file's own graph with bytes as input; only for our model files. */
+  /**
+   * The same for the file's own graph with bytes as input; only for our model files. An int8 graph is compared with itself
+   * on the CPU.
+   */
   readonly file?: { readonly difference: number; readonly passed: boolean };
   readonly passed: boolean;
 }
@@ -86,6 +89,10 @@ export async function verifyModel(source: Source, given: VerifyModelOptions): Pr
   const isOwn = architecture === undefined && Object.keys(network ?? {}).length === 0 && !isStated(options);
   const hasGraph = model.format === "model file" && inputs.bytes !== undefined;
   const ownGraph = isOwn && hasGraph ? opened.bytes : undefined;
+  const runOwn = (graph: Uint8Array, device: Device) => runFile(graph, opened.where, inputs.bytes!, platform, device);
+  // An int8 graph only approximates the float32 reference, which is for `quantize` to judge.
+  const rounded = ownGraph && model.quantization ? await runOwn(ownGraph, "cpu") : undefined;
+  const { output } = model.network;
 
   const { chosen, unavailable } = await chooseRuntimes(platform, options.runtimes);
   const layers = reference.blocks.map(({ layer }) => layer);
@@ -93,14 +100,17 @@ export async function verifyModel(source: Source, given: VerifyModelOptions): Pr
   for (const device of chosen) {
     assertNotAborted(options.signal);
     const outputs = await run(model, layers, inputs, platform, { device });
-    const whole = ownGraph && (await runFile(ownGraph, opened.where, inputs.bytes!, platform, device));
-    runtimes.push(judge(device, reference, outputs, whole && { ...outputs, ...whole }, tolerance));
+    const whole = ownGraph && (await runOwn(ownGraph, device));
+    const file = rounded
+      ? compareTap("", { values: rounded[output]!.data as Float32Array }, whole![output] as FloatTensor, 1).difference
+      : whole && reference.compare({ ...outputs, ...whole }).probabilities;
+    runtimes.push(judge(device, reference, outputs, file, tolerance));
   }
   return {
     model: nameOfSource(source) ?? opened.where,
     network: model.network.name,
     inputShape: inputShapeOf(model.network),
-    reference: reference.description,
+    reference: `${reference.description}${rounded ? "; of the file's own int8 graph: itself on the CPU" : ""}`,
     images: inputs.names,
     tolerance,
     runtimes,
@@ -247,7 +257,7 @@ function judge(
   runtime: Device,
   reference: Reference,
   outputs: Tensors,
-  fileOutputs: Tensors | undefined,
+  file: number | undefined,
   tolerance: VerifyTolerance,
 ): RuntimeVerification {
   const { taps, probabilities } = reference.compare(outputs);
@@ -257,7 +267,6 @@ function judge(
     return { block: name, layer, difference, passed: difference <= tolerance.taps };
   });
   const judged = (difference: number) => ({ difference, passed: difference <= tolerance.probabilities });
-  const file = fileOutputs && reference.compare(fileOutputs).probabilities;
   const verdicts = {
     ...(probabilities !== undefined && { probabilities: judged(probabilities) }),
     ...(file !== undefined && { file: judged(file) }),
