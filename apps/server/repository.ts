@@ -4,6 +4,7 @@ import { DataError } from "../../src/base/errors.ts";
 import { isAddress } from "../../src/base/source.ts";
 import { WorkQueue } from "../../src/base/work-queue.ts";
 import type { RepositoryIndexEntry } from "../../src/client/protocol.ts";
+import { compareCodePoints } from "../../src/data/dataset.ts";
 import { RefusedError } from "./exchange.ts";
 import { type ModelContext, type ModelFile, ServedModel, shuttingDown } from "./served-model.ts";
 
@@ -281,7 +282,7 @@ export class Repository {
     }
     // Of models of the same name the first: both would take each other's place.
     const byName = new Map(found.reverse().map((each) => [each.file.name, each]));
-    return [...byName.values()].sort((a, b) => (a.file.name < b.file.name ? -1 : 1));
+    return [...byName.values()].sort((a, b) => compareCodePoints(a.file.name, b.file.name));
   }
 }
 

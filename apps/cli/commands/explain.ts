@@ -16,7 +16,7 @@ import { toHtml } from "../../../src/report/html.ts";
 import { formatPercent } from "../../../src/report/numbers.ts";
 import { toText } from "../../../src/report/text.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
-import { Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
+import { defaultMethodOf, Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
 import { resizeMap } from "../../../src/tasks/explain/maps.ts";
 import {
   type ExplanationMethod,
@@ -244,8 +244,7 @@ function methodsOf(
   loaded: LoadedModel | ClassifierSession,
 ): readonly ExplanationMethod[] {
   if (method !== undefined) return method;
-  if (!hasLayers(loaded)) return ["occlusion"];
-  return score ? quickMethods : ["grad-cam"];
+  return score && hasLayers(loaded) ? quickMethods : [defaultMethodOf(loaded)];
 }
 
 /** @throws {UsageError} an option has no effect on any of the methods. */

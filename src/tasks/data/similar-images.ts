@@ -47,7 +47,8 @@ function nearestOfEach(values: FloatTensor): readonly (readonly Neighbor[])[] {
   };
   for (let image = 0; image < count; image += 4) {
     // Four products at a time, so that each row is read a quarter as often.
-    const [a, b, c, d] = [0, 1, 2, 3].map((more) => rows[Math.min(image + more, count - 1)]!) as [Row, Row, Row, Row];
+    const rowAfter = (more: number) => rows[Math.min(image + more, count - 1)]!;
+    const [a, b, c, d] = [rowAfter(0), rowAfter(1), rowAfter(2), rowAfter(3)];
     for (let other = image + 1; other < count; other++) {
       const row = rows[other]!;
       let [sumA, sumB, sumC, sumD] = [0, 0, 0, 0];
@@ -69,9 +70,7 @@ function nearestOfEach(values: FloatTensor): readonly (readonly Neighbor[])[] {
   return nearest;
 }
 
-type Row = Float32Array;
-
-function scaledRows({ shape, data }: FloatTensor): readonly Row[] {
+function scaledRows({ shape, data }: FloatTensor): readonly Float32Array[] {
   const [count, dimensions] = shape as [number, number];
   return Array.from({ length: count }, (_, image) => {
     const row = data.slice(image * dimensions, (image + 1) * dimensions);

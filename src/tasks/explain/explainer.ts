@@ -71,6 +71,11 @@ export interface LoadExplainerOptions extends LoadModelOptions {
   readonly session?: SessionOptions | undefined;
 }
 
+/** The method for a model unless one is named: of a graph without known layers only the predictions can be observed. */
+export function defaultMethodOf(model: Probe["model"]): ExplanationMethod {
+  return hasLayers(model) ? "grad-cam" : "occlusion";
+}
+
 /** Explains a classifier's predictions. Free it with `dispose()`, or declare it with `await using`. */
 export class Explainer {
   /** Names of the classes, in the order of the network's outputs. */
@@ -85,7 +90,7 @@ export class Explainer {
   constructor(probe: Probe, notes: readonly string[] = []) {
     this.labels = probe.model.labels;
     this.network = probe.model.network;
-    this.defaultMethod = hasLayers(probe.model) ? "grad-cam" : "occlusion";
+    this.defaultMethod = defaultMethodOf(probe.model);
     this.notes = notes;
     this.#probe = probe;
   }
