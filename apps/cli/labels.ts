@@ -4,7 +4,7 @@ import type { FileSystem } from "../../src/base/platform.ts";
 import { folderDataset, type ImageDataset, isMultiLabel, unsupportedKinds } from "../../src/data/dataset.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
-import { withCommas } from "../../src/report/numbers.ts";
+import { counted, withCommas } from "../../src/report/numbers.ts";
 import { readFile } from "../../src/runtime/node/files.ts";
 
 /** A data set, the number of images without a label, and notes on the files left out. */
@@ -38,7 +38,7 @@ export function describeUnsupported(folder: string, kinds: ReadonlyMap<string, n
 /** Notes on images left out because they have no label; empty if there are none. */
 export function describeUnlabeled(count: number): readonly string[] {
   if (count === 0) return [];
-  return [`${withCommas(count)} ${count === 1 ? "image has" : "images have"} no label in the file; left out`];
+  return [`${counted(count, "image has", "images have")} no label in the file; left out`];
 }
 
 /**

@@ -44,30 +44,30 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
  * Returns the same images with labels that are indices into `classes`, so that a validation folder fits the classes of a model
  * whatever their order.
  * @param owner owner of the classes, for the message, e.g. `the training folder`.
- * @param options `isPartial`: the data set may lack some of the classes.
+ * @param options `name`: the data set in messages, e.g. `the validation set`; `isPartial`: it may lack some of the classes.
  * @throws {DataError} the sets of classes differ.
  */
 export function relabel(
   dataset: ImageDataset,
   classes: readonly string[],
   owner: string,
-  { isPartial = false }: { readonly isPartial?: boolean } = {},
+  { name = "the data set", isPartial = false }: { readonly name?: string; readonly isPartial?: boolean } = {},
 ): ImageDataset {
-  const unknown = dataset.classes.filter((name) => !classes.includes(name));
-  const missing = isPartial ? [] : classes.filter((name) => !dataset.classes.includes(name));
+  const unknown = dataset.classes.filter((each) => !classes.includes(each));
+  const missing = isPartial ? [] : classes.filter((each) => !dataset.classes.includes(each));
   if (unknown.length > 0 || missing.length > 0) {
     const differences = [
       ...(unknown.length > 0 ? [`${owner} does not know ${unknown.join(", ")}`] : []),
-      ...(missing.length > 0 ? [`the data set lacks ${missing.join(", ")}`] : []),
+      ...(missing.length > 0 ? [`${name} lacks ${missing.join(", ")}`] : []),
     ];
     throw new DataError({
-      where: "classes of the data set",
+      where: `classes of ${name}`,
       what: `they differ from those of ${owner}: ${differences.join("; ")}`,
       received: dataset.classes,
-      expected: `[${classes.map((name) => JSON.stringify(name)).join(", ")}]`,
+      expected: `[${classes.map((each) => JSON.stringify(each)).join(", ")}]`,
     });
   }
-  const places = dataset.classes.map((name) => classes.indexOf(name));
+  const places = dataset.classes.map((each) => classes.indexOf(each));
   const samples = dataset.samples.map((sample) => ({
     ...sample,
     label: places[sample.label]!,

@@ -1,5 +1,6 @@
 import { FormatError } from "../base/errors.ts";
 import type { Network } from "../graph/network.ts";
+import { counted } from "../report/numbers.ts";
 import { floatTensor } from "../tensor/tensor.ts";
 import type { FoundLayers } from "./format.ts";
 import {
@@ -170,13 +171,13 @@ function layerOf({ kernel, normalization: [first] }: Ours): string | undefined {
 
 type Counts = ReadonlyMap<string, number>;
 
-const counted = {
-  convolution: "convolutions",
-  depthwise: "depthwise convolutions",
-  pointwise: "pointwise convolutions",
-  dense: "dense layers",
+const countedAs = {
+  convolution: "convolution",
+  depthwise: "depthwise convolution",
+  pointwise: "pointwise convolution",
+  dense: "dense layer",
 } as const satisfies { readonly [K in Theirs["kind"]]?: string };
-const countedKinds = Object.keys(counted) as (keyof typeof counted)[];
+const countedKinds = Object.keys(countedAs) as (keyof typeof countedAs)[];
 
 function countKinds(list: readonly { readonly kind: Theirs["kind"] | StepKind }[]): Counts {
   return new Map(countedKinds.map((kind) => [kind, list.filter((each) => each.kind === kind).length]));
@@ -187,7 +188,7 @@ function assertSameParts(received: Counts, expected: Counts, where: string): voi
   const fits = (kind: string) => received.get(kind) === expected.get(kind) || (kind === "dense" && !received.get(kind));
   if (countedKinds.every(fits)) return;
   const present = countedKinds.filter((kind) => received.get(kind) || expected.get(kind));
-  const text = (counts: Counts) => present.map((kind) => `${counts.get(kind)} ${counted[kind]}`).join(", ");
+  const text = (counts: Counts) => present.map((kind) => counted(counts.get(kind)!, countedAs[kind])).join(", ");
   throw new FormatError({
     where,
     what: "its layers differ from the network's",

@@ -15,7 +15,7 @@ import {
   type TableColumn,
   table,
 } from "./document.ts";
-import { formatNumber, formatPercent, formatRounded } from "./numbers.ts";
+import { counted, formatNumber, formatPercent, formatRounded } from "./numbers.ts";
 import { type PaperClaim, paperConditions, paperTables } from "./paper.ts";
 import { toText } from "./text.ts";
 
@@ -125,7 +125,7 @@ function headlinesOf(best: ComparedNetwork, networks: readonly ComparedNetwork[]
     {
       name: "Training",
       value: `${Math.round(seconds / 60)} min`,
-      note: `${seeds} ${seeds === 1 ? "seed" : "seeds"} each`,
+      note: `${counted(seeds, "seed")} each`,
     },
   ];
 }

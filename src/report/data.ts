@@ -11,7 +11,7 @@ import {
   table,
 } from "./document.ts";
 import { imageUrl } from "./markup.ts";
-import { formatPercent, withCommas } from "./numbers.ts";
+import { counted, formatPercent, withCommas } from "./numbers.ts";
 
 const validationPrefix = "validation:";
 
@@ -152,7 +152,7 @@ export function examinationDocument(
   return {
     kind: "Data",
     title: "Examination of a data set",
-    summary: `${withCommas(clean.length)} of ${withCommas(images)} images remain without unreadable files, copies and probably wrong labels.`,
+    summary: `${withCommas(clean.length)} of ${counted(images, "image")} remain without unreadable files, copies and probably wrong labels.`,
     headlines: [
       { name: "Unreadable", value: withCommas(unreadable.length), note: "files" },
       { name: "Copies", value: withCommas(copies), note: `in ${counted(duplicates.length, "group")}` },
@@ -191,10 +191,6 @@ export function examinationDocument(
 
 function accuracyNote(accuracy: number | undefined): string {
   return accuracy === undefined ? "needs --weights" : `cross-validated accuracy ${formatPercent(accuracy)}`;
-}
-
-function counted(count: number, noun: string): string {
-  return `${withCommas(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function section(id: string, title: string, galleries: readonly ImageGallery[]): Section | undefined {

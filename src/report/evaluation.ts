@@ -13,7 +13,7 @@ import {
   type Table,
   table,
 } from "./document.ts";
-import { formatInterval, formatNumber, formatPercent, withCommas } from "./numbers.ts";
+import { counted, formatInterval, formatNumber, formatPercent, withCommas } from "./numbers.ts";
 import { toText } from "./text.ts";
 
 /** Number of confused pairs of classes to list, and of misclassified images to name in text. */
@@ -58,7 +58,7 @@ export function evaluationSection(evaluation: Evaluation, evaluatedOn?: Evaluate
       "Mean average precision (MAP@100)": formatPercent(meanAveragePrecision),
     }),
     Loss: `${formatNumber(loss)} nats per image`,
-    Images: `${withCommas(images)} in ${withCommas(perClass.length)} classes`,
+    Images: `${withCommas(images)} in ${counted(perClass.length, "class", "classes")}`,
   };
   return {
     id: evaluatedOn ?? "evaluation",

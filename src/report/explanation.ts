@@ -3,7 +3,7 @@ import { accuracyInterval } from "../base/significance.ts";
 import { type Fact, type ImageGallery, numberColumn, type ReportDocument, type Table } from "./document.ts";
 import { heatScale } from "./heat-colors.ts";
 import { html, imageUrl, Markup } from "./markup.ts";
-import { formatInterval, formatPercent } from "./numbers.ts";
+import { counted, formatInterval, formatPercent } from "./numbers.ts";
 
 /** An explained image on the sheet. */
 export interface ExplainedImage {
@@ -128,7 +128,7 @@ export function explanationScoreDocument(
   const hasBoxes = scores.some(({ pointing }) => pointing);
   const table: Table = {
     type: "table",
-    caption: `Mean and standard deviation over ${images} images`,
+    caption: `Mean and standard deviation over ${counted(images, "image")}`,
     columns: [
       { header: "Method", whole: true },
       ...["Deletion ↓", "Insertion ↑", "Difference ↑", "ROAD ↑", "Random classifier", "Random network"].map(

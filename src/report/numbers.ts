@@ -5,6 +5,11 @@ export function withCommas(value: number): string {
   return value.toLocaleString("en-US");
 }
 
+/** A number and its noun: `counted(1, "image")` → `"1 image"`, `counted(1200, "class", "classes")` → `"1,200 classes"`. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${withCommas(count)} ${count === 1 ? noun : plural}`;
+}
+
 /** Three digits and a metric prefix: `8357403496` → `"8.36 G"`, `864` → `"864"`. */
 export function withMetricPrefix(value: number): string {
   const threeDigits = (number: number) =>

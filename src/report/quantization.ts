@@ -1,6 +1,6 @@
 import type { Interval } from "../base/significance.ts";
 import { factsOf, numberColumn, paragraph, type ReportDocument, type Section, table } from "./document.ts";
-import { asMemory, formatInterval, formatNumber, formatPercent, withCommas } from "./numbers.ts";
+import { asMemory, counted, formatInterval, formatNumber, formatPercent } from "./numbers.ts";
 
 /** Accuracies of a model before and after a change, on the same labeled images. */
 export interface AccuracyChange {
@@ -88,14 +88,14 @@ function verdictSection(record: QuantizationRecord, failures: readonly string[])
   const { agreement, agreementInterval, accuracy } = change;
   const facts = {
     File: `${asMemory(bytes.after)}, float32 ${asMemory(bytes.before)}`,
-    "Same class as float32": `${formatPercent(agreement)} of ${withCommas(change.images)} images (95\u00a0%: ${formatInterval(agreementInterval)}), at least ${formatPercent(limits.minAgreement)}`,
+    "Same class as float32": `${formatPercent(agreement)} of ${counted(change.images, "image")} (95\u00a0%: ${formatInterval(agreementInterval)}), at least ${formatPercent(limits.minAgreement)}`,
     ...(accuracy && {
-      Accuracy: `${formatPercent(accuracy.after)} (95\u00a0%: ${formatInterval(accuracy.afterInterval)}), float32 ${formatPercent(accuracy.before)}, at most ${limits.maxDrop} points less`,
+      Accuracy: `${formatPercent(accuracy.after)} (95\u00a0%: ${formatInterval(accuracy.afterInterval)}), float32 ${formatPercent(accuracy.before)}, at most ${counted(limits.maxDrop, "point")} less`,
       "McNemar's test": `only float32 correct ${accuracy.onlyBefore}, only this model correct ${accuracy.onlyAfter}, p = ${formatNumber(accuracy.pValue)}`,
     }),
     "Largest difference of a probability": `${formatNumber(change.meanDifference)} on average`,
     Speed: `${speed.factor.toFixed(2)} × float32 on this machine (${speed.afterMs.toFixed(1)} against ${speed.beforeMs.toFixed(1)} ms an image, alternating)`,
-    Calibration: `${calibration.images} images, method ${calibration.method}, seed ${calibration.seed}`,
+    Calibration: `${counted(calibration.images, "image")}, method ${calibration.method}, seed ${calibration.seed}`,
     Weights: `${weightBits} bits, one scale for each ${perTensor ? "kernel" : "filter"}`,
     "In float32": floatBlocks.length === 0 ? "no block" : floatBlocks.join(", "),
   };

@@ -1,6 +1,6 @@
 import type { Fact, ReportDocument } from "./document.ts";
 import { imageUrl } from "./markup.ts";
-import { withCommas } from "./numbers.ts";
+import { counted } from "./numbers.ts";
 
 /** An image on the page; without `jpeg` if its file is gone. */
 interface SheetImage {
@@ -23,7 +23,7 @@ export interface SearchSheet {
 export function searchDocument({ query, neighbors, searched, facts }: SearchSheet): ReportDocument {
   const styleOf = ({ label }: SheetImage) =>
     query.label === undefined || label === undefined ? "unknown" : label === query.label ? "same" : "other";
-  const found = `The ${neighbors.length} most similar of ${withCommas(searched)} images`;
+  const found = `The ${neighbors.length} most similar of ${counted(searched, "image")}`;
   const same = neighbors.filter((neighbor) => styleOf(neighbor) === "same").length;
   return {
     kind: "Search",

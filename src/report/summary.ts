@@ -2,7 +2,7 @@ import { printableLine } from "../base/printable.ts";
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../graph/network.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { numberColumn, type TableColumn } from "./document.ts";
-import { asMemory, withCommas } from "./numbers.ts";
+import { asMemory, counted, withCommas } from "./numbers.ts";
 import { textTable } from "./text.ts";
 
 /** A network in the terms of Keras's `model.summary()`, as plain data. */
@@ -91,7 +91,7 @@ export function summarizeWeights(weights: readonly WeightFacts[], options: { rea
     withCommas(countNumbers([{ name, shape }])),
   ]);
   const table = textTable(columnsOf("Weight", "Shape"), rows, options.width ?? 100);
-  return `${table}\n Total params: ${withCommas(countNumbers(weights))} in ${weights.length} weights`;
+  return `${table}\n Total params: ${withCommas(countNumbers(weights))} in ${counted(weights.length, "weight")}`;
 }
 
 /** A graph without layer information, as plain data. */

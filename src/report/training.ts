@@ -18,7 +18,15 @@ import { evaluationSection, predictionGallery } from "./evaluation.ts";
 import { healthSection } from "./health.ts";
 import { toHtml } from "./html.ts";
 import { imageUrl } from "./markup.ts";
-import { formatDuration, formatInterval, formatNumber, formatPercent, formatRounded, withCommas } from "./numbers.ts";
+import {
+  counted,
+  formatDuration,
+  formatInterval,
+  formatNumber,
+  formatPercent,
+  formatRounded,
+  withCommas,
+} from "./numbers.ts";
 import type { GalleryItem, LiveStatus, TrainingReport } from "./training-report.ts";
 
 /** Interval at which the page of a training run in progress reloads itself. */
@@ -89,7 +97,7 @@ function headlinesOf(report: TrainingReport): readonly Headline[] {
     if (each === undefined) continue;
     const { top1, top1Interval, images } = each;
     const interval = top1Interval ? `; 95\u00a0% interval ${formatInterval(top1Interval)}` : "";
-    headlines.push({ name, value: formatPercent(top1), note: `of ${withCommas(images)} images${interval}` });
+    headlines.push({ name, value: formatPercent(top1), note: `of ${counted(images, "image")}${interval}` });
   }
   const map = (test ?? validation ?? evaluation)?.meanAveragePrecision;
   if (map !== undefined) headlines.push({ name: "MAP@100", value: formatPercent(map), note: "mean over the classes" });
@@ -97,7 +105,7 @@ function headlinesOf(report: TrainingReport): readonly Headline[] {
     const total = (value: (record: EpochRecord) => number) => history.reduce((sum, record) => sum + value(record), 0);
     // All epochs have equally many images, so the harmonic mean is the overall rate.
     const rate = history.length / total(({ imagesPerSecond }) => 1 / imagesPerSecond);
-    const epochs = `${withCommas(history.length)} ${history.length === 1 ? "epoch" : "epochs"}`;
+    const epochs = counted(history.length, "epoch");
     headlines.push(
       { name: "Training time", value: formatDuration(total(({ seconds }) => seconds)), note: epochs },
       { name: "Speed", value: formatRounded(rate), note: "images per second" },
@@ -198,7 +206,8 @@ function galleryText(images: EvaluatedImages, epoch: number | undefined): string
 function skippedSection({ skipped = [] }: TrainingReport): Section | undefined {
   if (skipped.length === 0) return undefined;
   const rows = skipped.map(({ file, reason }): Row => [{ text: file, style: "code" }, reason]);
-  const foldedAs = skipped.length <= unfoldedFiles ? undefined : `${withCommas(skipped.length)} files were skipped`;
+  const foldedAs =
+    skipped.length <= unfoldedFiles ? undefined : `${counted(skipped.length, "file was", "files were")} skipped`;
   const files = table("Files that cannot be used", ["File", "Reason"], rows, { foldedAs });
   return { id: "skipped", title: "Skipped files", blocks: [files] };
 }

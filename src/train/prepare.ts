@@ -1,11 +1,10 @@
 import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
 import { limitPixels } from "../base/pixel-limit.ts";
-import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
+import type { Communicator } from "../base/platform.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { type BatchOptions, BatchSource, notEnoughImages } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
-import { ImageStore } from "../data/image-loading.ts";
 import { classWeightsOf } from "../data/sample-weights.ts";
 import { initializeWeights, type Weights } from "../graph/initialize.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../graph/network.ts";
@@ -27,7 +26,7 @@ import { assertCalibratable } from "../model/temperature.ts";
 import type { SharedOptions } from "../models/options.ts";
 import { topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
-import { sizeOf } from "../tensor/shape.ts";
+import { defaultBatchSize, usableImages } from "./batch-size.ts";
 import { assertCacheable, fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
@@ -120,7 +119,6 @@ interface ValidationImages {
 }
 
 const validationBatchSize = 16;
-const largestBatch = 32;
 
 /**
  * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
@@ -147,7 +145,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const batchSize =
     started.settings.batchSize ??
-    defaultBatchSize(await withoutDamaged(dataset, platform, decode, 2 * largestBatch * size), network, {
+    defaultBatchSize(await usableImages(dataset, platform, decode, size), network, {
       ...started.settings,
       ranks: size,
     });
@@ -163,8 +161,10 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const { learningRate: usualRate } = optimizerDefaults[optimizer.name];
   const learningRate = settings.learningRate * (settings.scaleLearningRate === "linear" ? size : 1);
   const classWeights = settings.classWeights === null ? undefined : classWeightsOf(settings.classWeights, dataset);
-  const validation = request.validation && relabel(request.validation, dataset.classes, "the training set");
-  const test = request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true });
+  const labeled = (set: ImageDataset | undefined, name: string, isPartial = false) =>
+    set && relabel(set, dataset.classes, "the training set", { name, isPartial });
+  const validation = labeled(request.validation, "the validation set");
+  const test = labeled(request.test, "the test set", true);
   const preparation = new ImagePreparation(started, platform);
   const views = settings.cachedViews ?? undefined;
   const presentation: Presentation = { augmentation, views, mixing, labelSmoothing, sampling, classWeights };
@@ -242,37 +242,6 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     calibrated: settings.temperature,
     test,
   };
-}
-
-/** The usable images of a data set with fewer than `limit` images, where damaged ones affect the default batch size. */
-async function withoutDamaged(
-  dataset: ImageDataset,
-  { images }: Platform,
-  decode: SizedDecodeOptions,
-  limit: number,
-): Promise<ImageDataset> {
-  if (dataset.samples.length >= limit) return dataset;
-  const store = new ImageStore(dataset, images.decode, decode, 0);
-  const loaded = await Promise.all(dataset.samples.map((_, index) => store.load(index)));
-  return { ...dataset, samples: dataset.samples.filter((_, index) => loaded[index] !== undefined) };
-}
-
-/**
- * Default batch size: 32, or fewer if there are not so many images or their feature maps would need more than about 4 GiB.
- * An image takes 1.1 times the outputs of all layers, or 0.85 times if they are recomputed (measured at 299×299: 0.25 and
- * 0.19 GiB), twice that with the rounded copies of training for int8; weights and engine need 1.6 GiB more for Xception.
- * @param options `ranks`: processes that share the images.
- */
-export function defaultBatchSize(
-  { samples }: ImageDataset,
-  network: Network,
-  options: Partial<Pick<Settings, "recompute" | "quantizationAware">> & { readonly ranks?: number } = {},
-): number {
-  const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
-  const { ranks = 1, recompute = false, quantizationAware = false } = options;
-  const kept = (recompute ? 0.85 : 1.1) * (quantizationAware ? 2 : 1) * outputs;
-  const fitting = Math.floor((4 * 2 ** 30) / (kept * Float32Array.BYTES_PER_ELEMENT));
-  return Math.max(1, Math.min(largestBatch, Math.floor(samples.length / ranks), fitting));
 }
 
 /** Options of the network decided by the images. */

@@ -200,7 +200,7 @@ describe("data that cannot be used", () => {
     await rm(val, { recursive: true });
     expect(exitCode).toBe(1);
     expect(stderr).toBe(
-      "error: classes of the data set: they differ from those of the training set: the training set does not know " +
+      "error: classes of the validation set: they differ from those of the training set: the training set does not know " +
         'violet; received ["blue", "red", "violet"]; expected ["blue", "red"].\n',
     );
   });

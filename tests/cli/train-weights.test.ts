@@ -215,7 +215,7 @@ describe("a file that says which network it is of", () => {
     );
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
-    expect(again.stderr).toContain("is complete after 1 epochs");
+    expect(again.stderr).toContain("is complete after 1 epoch:");
   });
 
   test("a model whose classifier stands on an earlier block is trained on", async () => {
@@ -236,7 +236,7 @@ describe("a file that says which network it is of", () => {
     const { network } = await train(dataset, again);
     expect(sameLayers(network, buildNetwork(first))).toBe(true);
     expect((await capture(["train", "--resume", "-o", join(work, "run")])).stderr).toContain(
-      "is complete after 1 epochs",
+      "is complete after 1 epoch:",
     );
   });
 

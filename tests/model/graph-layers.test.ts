@@ -182,10 +182,10 @@ test("what cannot be taken is refused with its reason", async () => {
   );
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
-    `"file of 4123 bytes: its layers differ from the network's; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Name the network of its weights: architecture, width and other options."`,
+    `"file of 4123 bytes: its layers differ from the network's; received "2 convolutions, 1 depthwise convolution, 1 dense layer"; expected 1 convolution, 0 depthwise convolutions, 0 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   expect(await refusal(torchNet(), foldedOnnx(branched(), syntheticWeights(branched())))).toMatchInlineSnapshot(
-    `"file of 4333 bytes: its layers differ from the network's; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Name the network of its weights: architecture, width and other options."`,
+    `"file of 4333 bytes: its layers differ from the network's; received "4 convolutions, 1 depthwise convolution, 1 dense layer"; expected 2 convolutions, 1 depthwise convolution, 1 dense layer. Name the network of its weights: architecture, width and other options."`,
   );
   // The same parts, but the second convolution reads the images, not the first one.
   const conv = (x: layers.LayerOutput, name: string) => layers.conv2d(x, { filters: 3, kernelSize: 1, name });

@@ -60,12 +60,12 @@ describe("a golden file", () => {
     [
       "two numbers of images",
       { taps: { a: tap }, probabilities: [[1]] },
-      'golden file "g.json", field probabilities: this is of 1 images; the others are of 2.',
+      'golden file "g.json", field probabilities: this is of 1 image; the others are of 2.',
     ],
     [
       "too many images",
       { taps: { a: { ...tap, shape: [1000, 1, 1, 4] } } },
-      'golden file "g.json", field taps.a.shape: this is of 1000 images; at most 256 are allowed.',
+      'golden file "g.json", field taps.a.shape: this is of 1,000 images; at most 256 are allowed.',
     ],
   ])("is refused with %s", (_, content, message) => {
     const known = typeof content === "string" || Array.isArray(content) ? content : { architecture, ...content };

@@ -7,6 +7,7 @@ import { type StoredType, storedTypeSuffixes, storedTypes } from "../../../src/g
 import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
+import { counted } from "../../../src/report/numbers.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { cardMarkdown } from "../../../src/tasks/card/card.ts";
@@ -106,8 +107,8 @@ function describe(conversion: Conversion, source: string, target: string): strin
   const shards = beside.size === 0 ? "" : ` and ${beside.size} more beside it`;
   const lines = [
     `${source} (${from}) → ${target} (${to}, ${bytes.length} bytes${shards})`,
-    `network   ${network.name}, ${network.layers} layers, images ${formatShape(network.inputShape)}`,
-    `weights   ${weights.taken} tensors, matched by ${weights.by}`,
+    `network   ${network.name}, ${counted(network.layers, "layer")}, images ${formatShape(network.inputShape)}`,
+    `weights   ${counted(weights.taken, "tensor")}, matched by ${weights.by}`,
     ...lists,
     ...notes.map((note) => `note: ${note}`),
   ];

@@ -2,6 +2,7 @@ import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import type { Command } from "commander";
 import { messageOf, RuntimeUnavailableError } from "../../../src/base/errors.ts";
 import type { DeviceStatus } from "../../../src/base/platform.ts";
+import { counted } from "../../../src/report/numbers.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { packageVersion } from "../machine.ts";
 import { addHelp } from "../options.ts";
@@ -74,7 +75,7 @@ export function describeDiagnosis(diagnosis: Diagnosis): string {
     ["xception", diagnosis.xception],
     ["node", diagnosis.node],
     ["platform", diagnosis.platform],
-    ["CPU", `${cpu.cores} ${cpu.cores === 1 ? "core" : "cores"}, ${cpu.model}`],
+    ["CPU", `${counted(cpu.cores, "core")}, ${cpu.model}`],
     ["memory", `${gib(memory.totalBytes)}, ${gib(memory.freeBytes)} free`],
     ["onnxruntime", versionText(onnxruntime, `, runs on ${available.join(", ")}`)],
     ...devices.flatMap(({ device, reason }) => (reason === undefined ? [] : [["", `not on ${device}: ${reason}`]])),

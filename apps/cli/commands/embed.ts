@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import type { Device } from "../../../src/base/platform.ts";
 import { isAddress } from "../../../src/base/source.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
+import { counted } from "../../../src/report/numbers.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
@@ -77,7 +78,10 @@ export default function registerEmbed(command: Command, io: CliIo): void {
       const [rows, dimensions] = values.shape as [number, number];
       const { layer, digest } = origin;
       if (json) writeJson(io, { file: output, rows, dimensions, layer, pooling, model, digest, skipped });
-      else io.stdout(`${output}: ${rows} images, ${dimensions} numbers each (${layer}, ${pooling})\n`);
+      else
+        io.stdout(
+          `${output}: ${counted(rows, "image")}, ${counted(dimensions, "number")} each (${layer}, ${pooling})\n`,
+        );
     },
   );
 }

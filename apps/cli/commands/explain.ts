@@ -13,7 +13,7 @@ import {
   explanationScoreDocument,
 } from "../../../src/report/explanation.ts";
 import { toHtml } from "../../../src/report/html.ts";
-import { formatPercent } from "../../../src/report/numbers.ts";
+import { counted, formatPercent } from "../../../src/report/numbers.ts";
 import { toText } from "../../../src/report/text.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { defaultMethodOf, Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
@@ -268,10 +268,6 @@ function assertOneImage(images: readonly ImageArgument[], { method = [] }: Expla
     received: `${counted(images.length, "image")} and ${counted(Math.max(1, method.length), "method")}`,
     remedy: "Write .html, or print all maps with --json.",
   });
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Returns whether there was anything to write. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { counted } from "../../../src/report/numbers.ts";
 import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
 import { layoutLimits, plotJob } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
@@ -37,6 +38,6 @@ export default function registerPlot(command: Command, io: CliIo): void {
     const text = format === "dot" ? plotDot(network, options) : await draw();
     await writeFileAtomic(flags.output, format === "png" ? await renderPng(text, dpi) : text);
     if (flags.json) writeJson(io, { file: flags.output, format, layers: network.layers.length });
-    else io.stderr(`Wrote ${flags.output}: ${network.layers.length} layers of ${network.name}\n`);
+    else io.stderr(`Wrote ${flags.output}: ${counted(network.layers.length, "layer")} of ${network.name}\n`);
   });
 }

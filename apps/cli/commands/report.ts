@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
+import { counted } from "../../../src/report/numbers.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, type LiveStatus, type TrainingReport } from "../../../src/report/training-report.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
@@ -33,7 +34,7 @@ export default function registerReport(command: Command, io: CliIo): void {
       const ended = stored.isStopped ? "stopped" : "finished";
       const state = stored.live === undefined ? ended : isInterrupted ? "interrupted" : "running";
       if (json) writeJson(io, { file, epochs, state });
-      else io.stderr(`Wrote ${file}: ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, training is ${state}\n`);
+      else io.stderr(`Wrote ${file}: ${counted(epochs, "epoch")}, training is ${state}\n`);
     });
 }
 

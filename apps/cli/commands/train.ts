@@ -4,6 +4,7 @@ import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
 import { html, Markup } from "../../../src/report/markup.ts";
+import { counted } from "../../../src/report/numbers.ts";
 import { assertWritable, readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { augmentationSheet } from "../../../src/train/augmentation-sheet.ts";
@@ -50,7 +51,10 @@ export default function registerTrain(command: Command, io: CliIo): void {
     const { training } = await readTrainingImages(folder, settings, nodePlatform.files);
     const shown = await showAugmentation(file, training, settings);
     if (command.opts<TrainFlags>().json) writeJson(io, { file, ...shown });
-    else io.stderr(`Wrote ${file}: ${shown.images} images in ${shown.epochs} epochs; nothing was trained\n`);
+    else
+      io.stderr(
+        `Wrote ${file}: ${counted(shown.images, "image")} in ${counted(shown.epochs, "epoch")}; nothing was trained\n`,
+      );
   }
 }
 

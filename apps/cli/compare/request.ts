@@ -4,7 +4,7 @@ import { UsageError } from "../../../src/base/errors.ts";
 import type { Device } from "../../../src/base/platform.ts";
 import { countPerClass, folderDataset, type ImageDataset } from "../../../src/data/dataset.ts";
 import type { Fact } from "../../../src/report/document.ts";
-import { withCommas } from "../../../src/report/numbers.ts";
+import { counted, withCommas } from "../../../src/report/numbers.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import type { SettingsLayer } from "../../../src/train/settings/resolve.ts";
@@ -127,7 +127,7 @@ async function setupOf({
 }): Promise<Fact[]> {
   const [{ resolved }] = specs as readonly [NetworkSpec];
   const { imageSize, optimizer, learningRate, schedule, batchSize, weightDecay, dropout, average } = resolved.settings;
-  const images = `${withCommas(dataset.samples.length)} in ${dataset.classes.length} classes (${nameOf(folder)})`;
+  const images = `${withCommas(dataset.samples.length)} in ${counted(dataset.classes.length, "class", "classes")} (${nameOf(folder)})`;
   const tested = test === undefined ? undefined : folderDataset(await nodePlatform.files.list(test));
   const machine = (await machineFacts()).map(({ name, value }) => `${name} ${value}`).join(", ");
   const epochs = specs.map(({ resolved: { settings } }) => settings.epochs);

@@ -5,7 +5,7 @@ import type { Provenance } from "../../../src/model/model.ts";
 import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
 import { type Fact, factsOf } from "../../../src/report/document.ts";
 import { describeEvaluation } from "../../../src/report/evaluation.ts";
-import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
+import { counted, formatPercent, withCommas } from "../../../src/report/numbers.ts";
 import type { TrainingReport } from "../../../src/report/training-report.ts";
 import { recordedScores } from "../../../src/tasks/card/scores.ts";
 import { type EvaluationResult, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
@@ -112,7 +112,7 @@ Training images: ${withCommas(training.samples.length)} emoji by ${artists.train
   ${describeImages(training)}
 Test images: the same kinds of emoji, ${withCommas(test.samples.length)} of them, by ${artists.test}
 
-Training for ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; Ctrl-C stops it without writing anything.
+Training for ${counted(epochs, "epoch")}; Ctrl-C stops it without writing anything.
 `;
 }
 

@@ -6,7 +6,7 @@ import type { Provenance } from "../../../src/model/model.ts";
 import type { CalibratedModel } from "../../../src/model/temperature.ts";
 import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Fact } from "../../../src/report/document.ts";
-import { formatInterval, formatNumber } from "../../../src/report/numbers.ts";
+import { counted, formatInterval, formatNumber } from "../../../src/report/numbers.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import { recordedScores } from "../../../src/tasks/card/scores.ts";
 import type { EvaluationResult } from "../../../src/tasks/evaluate/evaluate.ts";
@@ -100,7 +100,7 @@ export function describeChoice({ epoch, keep, evaluation, calibration, test, his
 /** Describes the calibration of a model in a sentence. */
 export function describeCalibration({ temperature, errorBefore, errorAfter, images }: CalibratedModel): string {
   const errors = [errorBefore, errorAfter].map((error) => (100 * error).toFixed(1));
-  return `Its probabilities are calibrated with temperature ${formatNumber(temperature)}: calibration error ${errors.join(" → ")} % on ${images} images.`;
+  return `Its probabilities are calibrated with temperature ${formatNumber(temperature)}: calibration error ${errors.join(" → ")} % on ${counted(images, "image")}.`;
 }
 
 /** `87.3 % of 150 test images correct (95 % interval 81.0 to 91.7 %)`. */
@@ -108,18 +108,18 @@ function describeAccuracy(evaluation: Evaluation, kind: EvaluatedImages): string
   const { top1, top1Interval, images, meanAveragePrecision: map } = evaluation;
   const precision = map === undefined ? "" : `MAP@100 ${(100 * map).toFixed(1)} %, `;
   const interval = top1Interval ? ` (95 % interval ${formatInterval(top1Interval).replace("\u00a0", " ")})` : "";
-  return `${precision}${(100 * top1).toFixed(1)} % of ${images} ${kind} images correct${interval}`;
+  return `${precision}${(100 * top1).toFixed(1)} % of ${counted(images, `${kind} image`)} correct${interval}`;
 }
 
 function summaryOf({ dataset, settings }: TrainingPlan, result: ReportedResult & Partial<TrainingResult>): string {
   const { history, aborted, steps, epoch } = result;
-  const stopped = aborted ? ` It was stopped after ${steps} steps.` : "";
+  const stopped = aborted ? ` It was stopped after ${counted(steps ?? 0, "step")}.` : "";
   const choice =
     steps === undefined || epoch === undefined
       ? ""
       : ` ${describeChoice({ ...result, keep: settings.keep, steps, epoch })}`;
   const { length } = dataset.samples;
-  return `Trained on ${length} images of ${dataset.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
+  return `Trained on ${counted(length, "image")} of ${counted(dataset.classes.length, "class", "classes")} for ${history.length} of ${counted(settings.epochs, "epoch")}.${stopped}${choice}`;
 }
 
 function settingsOf({ plan, validation, test, folder }: Run): Fact[] {
@@ -171,7 +171,9 @@ function fineTuningFacts(settings: Settings): Fact[] {
   ];
   return [
     ...(weights === null ? [] : [{ name: "Weights to start from", value: nameOf(weights) }]),
-    ...(headEpochs === 0 ? [] : [{ name: "Classifier alone, first", value: `${headEpochs} epochs${views}` }]),
+    ...(headEpochs === 0
+      ? []
+      : [{ name: "Classifier alone, first", value: `${counted(headEpochs, "epoch")}${views}` }]),
     ...(frozen.length === 0 ? [] : [{ name: "Frozen", value: frozen.join(", ") }]),
     ...(cachedViews === null ? [] : [{ name: "Views of each image", value: `${cachedViews}, repeated` }]),
     ...(layerDecay === 1 ? [] : [{ name: "Rate of each earlier block", value: `× ${layerDecay}` }]),

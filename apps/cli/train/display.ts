@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { FileError } from "../../../src/base/errors.ts";
-import { formatDuration } from "../../../src/report/numbers.ts";
+import { counted, formatDuration } from "../../../src/report/numbers.ts";
 import { downloadSettings } from "../../../src/runtime/node/downloads.ts";
 import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
@@ -93,7 +93,7 @@ export function headHooks(epochs: number, cacheFolder: string | undefined, io: C
     onEnd: ({ views, loss, accuracy, seconds }) => {
       progress?.stop();
       const reached = `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ${formatDuration(seconds)}`;
-      io.stderr(`Head only, ${epochs} epochs on ${views} views: ${reached}\n`);
+      io.stderr(`Head only, ${counted(epochs, "epoch")} on ${counted(views, "view")}: ${reached}\n`);
     },
   };
 }

@@ -3,6 +3,7 @@ import { AbortedError, UsageError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
 import type { Evaluation, SkippedFile } from "../../../src/base/records.ts";
 import { calibrationOf } from "../../../src/model/temperature.ts";
+import { counted } from "../../../src/report/numbers.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { onFirstRank } from "../../../src/train/ranks/ranks.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -110,7 +111,7 @@ async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<voi
 }
 
 function describePatience({ patience }: Settings): string {
-  return `Stopped early: no improvement for ${patience} ${patience === 1 ? "epoch" : "epochs"}.`;
+  return `Stopped early: no improvement for ${counted(patience!, "epoch")}.`;
 }
 
 type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
@@ -146,7 +147,9 @@ async function reportComplete(
   const test = await testIn(folder);
   const calibration = evaluation && record.settings.temperature === true ? calibrationOf(evaluation) : undefined;
   const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation, calibration, test };
-  io.stderr(`The run in ${folder.path} is complete after ${history.length} epochs: there is nothing to resume.\n`);
+  io.stderr(
+    `The run in ${folder.path} is complete after ${counted(history.length, "epoch")}: there is nothing to resume.\n`,
+  );
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice({ ...reached, keep: record.settings.keep === "last" ? "last" : "best" })}\n`);
 }

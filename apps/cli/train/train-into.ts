@@ -5,7 +5,7 @@ import type { EvaluatedImages } from "../../../src/base/records.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { encodeModel } from "../../../src/model/model-writer.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";
-import { withCommas } from "../../../src/report/numbers.ts";
+import { counted, withCommas } from "../../../src/report/numbers.ts";
 import { historyCsv } from "../../../src/report/training.ts";
 import { modelFileCard } from "../../../src/tasks/card/card.ts";
 import { keptCard } from "../../../src/tasks/card/card-file.ts";
@@ -123,14 +123,14 @@ function announcement(network: Network, { plan, validation, test, notes, flags }
   const { dataset: training, loaded } = plan;
   const { communicator, threads } = flags.ranks;
   const { total } = countParameters(networkWeights(network));
-  const images = `${training.samples.length} images of ${training.classes.length} classes`;
+  const images = `${counted(training.samples.length, "image")} of ${counted(training.classes.length, "class", "classes")}`;
   const others = [
     validation ? `validating on ${validation.dataset.samples.length}` : "without validation",
     ...(test ? [`testing on ${test.dataset.samples.length} at the end`] : []),
   ];
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${images}; ${others.join(", ")}`;
   const ranks = [
-    `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    `On ${communicator.size} processes, this one with ${counted(threads ?? 1, "thread")}`,
     `If one of them fails, all end; to resume: ${resumeCommand(flags.output, communicator.size)}`,
   ];
   const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
@@ -153,7 +153,7 @@ function describeStart({ format, report, headOn, notes }: StartingWeights, { tak
     ...(reinitialized.length > 0 ? [`reinitialized: ${reinitialized.join(", ")}`] : []),
     ...(unexpected.length > 0 ? [`unused: ${unexpected.join(", ")}`] : []),
   ];
-  const text = `Starting from ${report.taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
+  const text = `Starting from ${counted(report.taken, "weight")} of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
   return [text, ...notes].join("\n");
 }
 

@@ -14,7 +14,7 @@ import {
   table,
 } from "../../report/document.ts";
 import { toMarkdown } from "../../report/markdown.ts";
-import { asMemory, formatNumber, formatPercent, withCommas } from "../../report/numbers.ts";
+import { asMemory, counted, formatNumber, formatPercent, withCommas } from "../../report/numbers.ts";
 import { sealed } from "./card-file.ts";
 import { cardHead, datasetName } from "./head.ts";
 import { type CardMetric, metricsIn, scoresIn, splits } from "./scores.ts";
@@ -77,7 +77,7 @@ function cardDocument(subject: CardSubject, options?: CardOptions): ReportDocume
 }
 
 function countOf(labels: readonly string[]): string {
-  return labels.length === 1 ? "one class" : `${withCommas(labels.length)} classes`;
+  return counted(labels.length, "class", "classes");
 }
 
 function modelSection({
@@ -94,7 +94,10 @@ function modelSection({
   const name = architecture && nameOfArchitecture(architecture);
   const facts = {
     Network:
-      name ?? (network ? `${network.name}, ${network.layers.length} layers` : "a graph of operators, without layers"),
+      name ??
+      (network
+        ? `${network.name}, ${counted(network.layers.length, "layer")}`
+        : "a graph of operators, without layers"),
     Parameters: withCommas(parameters),
     Images: `${height}×${width} pixels, ${channels === 1 ? "grayscale" : "RGB"}`,
     Resizing: preprocessing && resizing(preprocessing),
@@ -208,7 +211,7 @@ function metricsSection(subject: CardSubject): Section {
         if (own.length === 0) return [];
         const chosen = isChosen && split === "validation" ? "; they also chose the epoch, which favors them" : "";
         return table(
-          `${withCommas(own[0]!.images)} ${split} images (${datasetName(subject, split)})${chosen}`,
+          `${counted(own[0]!.images, `${split} image`)} (${datasetName(subject, split)})${chosen}`,
           ["Metric", numberColumn("Value"), numberColumn("95 % interval")],
           own.map((metric) => [
             metric.name,
@@ -241,7 +244,7 @@ function calibrationSection({ provenance, labels = [], network }: CardSubject): 
     : undefined;
   if (calibrated) {
     const { temperature, images, errorBefore, errorAfter } = calibrated;
-    const text = `The weights contain a temperature of ${formatNumber(temperature)}, fitted to ${withCommas(images)} images; on them it changes the expected calibration error from ${formatPercent(errorBefore)} to ${formatPercent(errorAfter)}. Losses and calibration errors above are those without it.`;
+    const text = `The weights contain a temperature of ${formatNumber(temperature)}, fitted to ${counted(images, "image")}; on them it changes the expected calibration error from ${formatPercent(errorBefore)} to ${formatPercent(errorAfter)}. Losses and calibration errors above are those without it.`;
     return { id: "calibration", title: "Calibration", blocks: paragraphs(text, closed) };
   }
   if (error === undefined) {

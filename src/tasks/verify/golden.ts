@@ -3,6 +3,7 @@ import { parseJson } from "../../base/json.ts";
 import { anyJson, choice, number, onOff, string, wholeNumber } from "../../base/kinds.ts";
 import { type Described, either, exact, fitting, list, optional, orElse, record, tuple } from "../../base/schema.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
+import { counted } from "../../report/numbers.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
 /** Most images in a file; more are a mistake, and would only exhaust memory. */
@@ -86,7 +87,10 @@ export function parseGolden(text: string, file: string): Golden {
     if (images === batches[0]!.images && images <= largestBatch) continue;
     const expected =
       images > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.images}`;
-    throw new FormatError({ where: `${where}, field ${path}`, what: `this is of ${images} images; ${expected}` });
+    throw new FormatError({
+      where: `${where}, field ${path}`,
+      what: `this is of ${counted(images, "image")}; ${expected}`,
+    });
   }
   return golden;
 }

@@ -1,4 +1,5 @@
 import { numberColumn, type TableColumn } from "../../report/document.ts";
+import { counted } from "../../report/numbers.ts";
 import { textTable } from "../../report/text.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import type { ModelVerification } from "./model.ts";
@@ -27,9 +28,9 @@ export function describeVerification(
     rows.push(["probabilities", "", "", difference, "", limit, verdict(probabilities)]);
   }
   const numbers = ["Values", "Difference", "Statistics", "Allowed"].map(numberColumn);
-  const top = classes === undefined ? "without its top" : `${classes} classes`;
+  const top = classes === undefined ? "without its top" : counted(classes, "class", "classes");
   return [
-    `${network} ${formatShape(inputShape)}, ${top}, on ${batchSize} images, in the ${layout} layout`,
+    `${network} ${formatShape(inputShape)}, ${top}, on ${counted(batchSize, "image")}, in the ${layout} layout`,
     "Largest differences from the golden values; those of taps in units of the tap's standard deviation",
     textTable([{ header: "Tap" }, { header: "Output" }, ...numbers, verdictColumn], rows, width),
     passed ? "The network reproduces the golden values." : "The network does not reproduce the golden values.",

@@ -8,6 +8,7 @@ import { syntheticImages, syntheticWeights } from "../../graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../learning/losses.ts";
 import { createOptimizer, optimizerNames } from "../../learning/optimizers.ts";
 import { buildNetwork } from "../../models/registry.ts";
+import { counted } from "../../report/numbers.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { TrainingStep } from "../../train/step/training-step.ts";
 import { goldenName, type TrainingGolden } from "./golden.ts";
@@ -129,7 +130,7 @@ function checkShape(golden: TrainingGolden, output: readonly number[], input: re
   throw new FormatError({
     where,
     what: "input_shape and classes contradict the architecture",
-    received: `[${golden.input_shape.join(", ")}], ${golden.classes} classes`,
+    received: `[${golden.input_shape.join(", ")}], ${counted(golden.classes, "class", "classes")}`,
     expected: `[${input.join(", ")}], [${output.join(", ")}]`,
   });
 }

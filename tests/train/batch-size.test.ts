@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { defaultBatchSize } from "../../src/train/prepare.ts";
+import { defaultBatchSize } from "../../src/train/batch-size.ts";
 
 function images(count: number): ImageDataset {
   const samples = Array.from({ length: count }, (_, index) => ({ image: "p", label: index % 2, name: `${index}` }));
