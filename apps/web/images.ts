@@ -1,4 +1,5 @@
 import { Observable } from "./dom.ts";
+import { texts } from "./texts.ts";
 
 /** An image that the user chose: a file, or a moment of the webcam. */
 export interface ChosenImage {
@@ -12,11 +13,27 @@ export const currentImage = new Observable<ChosenImage | undefined>(undefined);
 /** The running webcam, on every view; undefined while it is off. */
 export const camera = new Observable<MediaStream | undefined>(undefined);
 
-/** Starts the webcam. @throws {DOMException} there is none, or the user forbids it. */
+let starting: Promise<MediaStream> | undefined;
+
+/** Starts the webcam, once however often it is asked for. @throws {Error} there is none, or the user forbids it. */
 export async function startCamera(): Promise<void> {
   if (camera.value) return;
-  camera.value = await navigator.mediaDevices.getUserMedia({
-    video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" },
+  starting ??= openCamera();
+  const own = starting;
+  const stream = await own.finally(() => {
+    if (starting === own) starting = undefined;
+  });
+  if (camera.value !== stream) camera.value = stream;
+}
+
+async function openCamera(): Promise<MediaStream> {
+  const { denied, missing, insecure } = texts.camera;
+  const { mediaDevices } = navigator as Partial<Navigator>;
+  if (!mediaDevices) throw new Error(insecure);
+  const video = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" };
+  return mediaDevices.getUserMedia({ video }).catch((cause: DOMException) => {
+    const reasons: Readonly<Record<string, string>> = { NotAllowedError: denied, NotFoundError: missing };
+    throw new Error(reasons[cause.name] ?? cause.message, { cause });
   });
 }
 
@@ -57,8 +74,10 @@ export function chosenFiles({ files }: HTMLInputElement): readonly DroppedFile[]
 
 async function filesOf(entry: FileSystemEntry): Promise<readonly DroppedFile[]> {
   const path = entry.fullPath.replace(/^\//, "");
-  if (entry instanceof FileSystemFileEntry) {
-    return [{ path, file: await new Promise<File>((resolve, reject) => entry.file(resolve, reject)) }];
+  // Chromium has no class of this name.
+  if (entry.isFile) {
+    const opened = entry as FileSystemFileEntry;
+    return [{ path, file: await new Promise<File>((resolve, reject) => opened.file(resolve, reject)) }];
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const found: FileSystemEntry[] = [];

@@ -1,3 +1,4 @@
+import { texts } from "./texts.ts";
 import type { jobs } from "./worker.ts";
 
 type Jobs = typeof jobs;
@@ -7,6 +8,9 @@ interface Waiting {
   reject(error: Error): void;
   readonly onProgress: ((progress: never) => void) | undefined;
 }
+
+/** The worker has ended, and with it the job. */
+export class WorkerEndedError extends Error {}
 
 const waiting = new Map<number, Waiting>();
 let worker: Worker | undefined;
@@ -33,6 +37,13 @@ function startWorker(): Worker {
     waiting.delete(id);
     if (error === undefined) found?.resolve(result);
     else found?.reject(new Error(error));
+  });
+  started.addEventListener("error", (event) => {
+    event.preventDefault();
+    started.terminate();
+    worker = undefined;
+    for (const { reject } of waiting.values()) reject(new WorkerEndedError(texts.workerEnded));
+    waiting.clear();
   });
   return started;
 }

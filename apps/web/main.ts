@@ -1,5 +1,5 @@
 import { h } from "./dom.ts";
-import { attempt } from "./notice.ts";
+import { attempt, notify } from "./notice.ts";
 import { texts } from "./texts.ts";
 
 /** The views, each loaded when it is first shown, with all that decides its height: nothing moves afterwards. */
@@ -22,7 +22,10 @@ const views = {
 
 type ViewName = keyof typeof views;
 
-const built = new Map<ViewName, HTMLElement>();
+/** Views that were shown, or are being loaded. */
+const built = new Map<ViewName, Promise<HTMLElement>>();
+/** The view that the address names. */
+let wanted: ViewName = "try";
 const main = h("main", { id: "content", tabIndex: -1 });
 const links = new Map(
   (Object.keys(views) as ViewName[]).map((name) => [name, h("a", { href: `#${name}` }, texts.views[name])]),
@@ -47,6 +50,8 @@ const footer = h(
 );
 
 addEventListener("hashchange", () => void show());
+// A file that is dropped beside a place for it would replace the page.
+for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
 await show();
 // Keeps the page for use without a connection, where the browser and the host allow it.
 if (import.meta.env.PROD) await navigator.serviceWorker?.register("./offline.js").catch(() => {});
@@ -58,14 +63,22 @@ function skipToContent(event: Event): void {
 
 /** Shows the view that the address names, by default the first. */
 async function show(): Promise<void> {
-  const wanted = location.hash.slice(1);
-  const name = wanted in views ? (wanted as ViewName) : (Object.keys(views)[0] as ViewName);
+  const hash = location.hash.slice(1);
+  const name = Object.hasOwn(views, hash) ? (hash as ViewName) : "try";
+  wanted = name;
   for (const [each, link] of links) {
     if (each === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const view = built.get(name) ?? (await views[name]());
-  built.set(name, view);
+  const loading = built.get(name) ?? views[name]();
+  built.set(name, loading);
+  const view = await loading.catch((error: unknown) => {
+    built.delete(name);
+    console.warn(error);
+    notify(texts.notLoaded, "error");
+  });
+  // Another one was chosen while this one was loaded.
+  if (!view || name !== wanted) return;
   if (main.firstChild !== view) {
     main.replaceChildren(view);
     // After the view: on a page that is reloaded in its middle, a footer that was there before would be pushed away.

@@ -40,8 +40,9 @@ export class PageModel {
   }
 
   async dispose(): Promise<void> {
-    const loaded = [this.classifier, await this.#explainer, await this.#extractor];
-    await Promise.all(loaded.map((each) => each?.dispose()));
+    // What could not be loaded was reported when it was needed.
+    const loaded = await Promise.allSettled([this.classifier, this.#explainer, this.#extractor]);
+    await Promise.all(loaded.map((each) => each.status === "fulfilled" && each.value?.dispose()));
   }
 }
 

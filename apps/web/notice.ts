@@ -16,12 +16,12 @@ export function notify(message: string, kind: "error" | "info" = "info"): void {
   list.replaceChildren(notice);
 }
 
-/** Runs an action of the user and shows its error. Nothing is shown for what the user stopped. */
-export async function attempt(action: () => Promise<unknown>): Promise<void> {
+/** Runs an action of the user and shows its error. Nothing is shown for what the user, or the signal, stopped. */
+export async function attempt(action: () => Promise<unknown>, signal?: AbortSignal): Promise<void> {
   try {
     await action();
   } catch (error) {
-    if ((error as { code?: unknown }).code === "ABORTED") return;
+    if (signal?.aborted || (error as { code?: unknown }).code === "ABORTED") return;
     const isOwn = error instanceof Error && "code" in error;
     if (!isOwn) console.warn(error);
     notify(messageOf(error), "error");

@@ -12,13 +12,20 @@ export const texts = {
       "The emoji model was trained on Noto Emoji (© Google, Apache License 2.0). The samples are Twemoji (© Twitter, Inc and other contributors, CC-BY 4.0).",
   },
   close: "Close",
+  notLoaded: "This part of the page cannot be loaded. Check the connection, then reload the page.",
+  workerEnded: "The page's worker has ended: its script cannot be loaded, or the memory is full. Reload the page.",
+  camera: {
+    denied: "The browser does not let this page use the webcam. Allow it in the browser's settings for this page.",
+    missing: "There is no webcam.",
+    insecure: "The webcam needs HTTPS or localhost.",
+  },
   model: {
     kind: "Model",
     emoji: "Emoji demo",
     none: "No model",
     loading: "Loading…",
     loadingOf: (name: string) => `Loading ${name}…`,
-    facts: (classes: string, size: string) => `${classes} classes · images of ${size}`,
+    facts: (classes: string, size: string) => `${classes} ${classes === "1" ? "class" : "classes"} · images of ${size}`,
     other: "Use another model",
     otherText:
       "A file of Keras (.keras, .h5), ONNX, PyTorch or timm (.safetensors), all files of a TensorFlow.js model, or an address. They stay on this computer.",
@@ -116,6 +123,10 @@ export const texts = {
         ? "One image could not be read: it is damaged, or of a format that this browser does not know."
         : `${count} images could not be read: they are damaged, or of formats that this browser does not know.`,
     drop: "Or drop images on a class, or folders anywhere: each becomes a class.",
+    noImages: "There is no image among these files.",
+    noFolders: "Images need a class: drop them on one. Only folders can be dropped anywhere.",
+    emptyArchive: "There is neither an image in a folder nor a model in this archive.",
+    noStorage: "This browser does not let the page store classes: allow site data for it, or leave the private window.",
     train: "Train",
     trainText:
       "A new classifier on what the loaded network sees. Every fifth image is held out, to measure how well it does.",

@@ -41,6 +41,7 @@ export class CheckView extends HTMLElement {
       compare.disabled = true;
       void attempt(() => this.#compare()).then(() => Object.assign(compare, { disabled: false }));
     });
+    this.#showTaps(Object.keys((JSON.parse(golden) as { readonly taps: object }).taps));
     const gpuPart = this.#capabilities.gpu === undefined ? [] : [this.#gpuText];
     this.append(
       h("h1", {}, words.title),
@@ -104,14 +105,22 @@ export class CheckView extends HTMLElement {
     this.#difference.textContent = exponent(worst);
     this.#difference.className = passed ? "big well" : "big ill";
     this.#differenceText.textContent = words.verdict(passed, exponent(probabilities?.difference ?? 0));
+    this.#showTaps(
+      taps.map(({ layer }) => layer),
+      taps.map(({ difference }) => exponent(difference)),
+    );
+  }
+
+  /** Shows the compared layers, from the start, so that nothing moves when their differences arrive. */
+  #showTaps(layers: readonly string[], differences: readonly string[] = []): void {
     this.#taps.replaceChildren(
       h("caption", { class: "visually-hidden" }, words.taps),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, words.layer), h("th", { scope: "col" }, words.difference))),
       h(
         "tbody",
         {},
-        ...taps.map(({ layer, difference }) =>
-          h("tr", {}, h("th", { scope: "row" }, layer), h("td", {}, exponent(difference))),
+        ...layers.map((layer, index) =>
+          h("tr", {}, h("th", { scope: "row" }, layer), h("td", {}, differences[index] ?? "–")),
         ),
       ),
     );

@@ -73,7 +73,10 @@ export class FeatureMaps extends HTMLElement {
     do {
       const { video } = this.#stage;
       const isReady = !camera.value || video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
-      const values = isReady && (await mapsOf(model, layer.name, camera.value ? video : image!.file));
+      const maps = isReady ? mapsOf(model, layer.name, camera.value ? video : image!.file) : undefined;
+      const values = await maps?.catch((error: unknown) => {
+        if (isCurrent()) throw error;
+      });
       if (!isCurrent()) return;
       if (values) this.#draw(values);
       if (camera.value) await new Promise(requestAnimationFrame);

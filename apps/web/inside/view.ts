@@ -5,7 +5,7 @@ import { inceptionV3 } from "../../../src/models/inception/v3.ts";
 import { xception } from "../../../src/models/xception/paper.ts";
 import { formatRounded, withMetricPrefix } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
-import { currentModel, useAnyModel } from "../models.ts";
+import { currentModel, type PageModel, useAnyModel } from "../models.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
 import { FeatureMaps } from "./feature-maps.ts";
@@ -56,9 +56,23 @@ export class InsideView extends HTMLElement {
     if (currentModel.value === undefined) this.#show();
     currentModel.observe((model) => {
       this.#loaded = undefined;
-      if (model) void attempt(async () => this.#offer(model.title, await model.network()));
+      if (model) void attempt(() => this.#load(model));
     });
     void attempt(useAnyModel);
+  }
+
+  async #load(model: PageModel): Promise<void> {
+    try {
+      const network = await model.network();
+      if (model === currentModel.value) this.#offer(model.title, network);
+    } catch (error) {
+      if (model !== currentModel.value) return;
+      // A graph of another tool may have no layers: the choices are those without it.
+      const isShown = this.#network === undefined || this.#select.value === "loaded";
+      this.#select.querySelector("[value=loaded]")?.remove();
+      if (isShown) this.#show();
+      throw error;
+    }
   }
 
   /** Adds the loaded model's network to the choices; it is shown unless another one was chosen. */
@@ -73,7 +87,9 @@ export class InsideView extends HTMLElement {
 
   #show(): void {
     const { value } = this.#select;
-    const network = value === "loaded" ? this.#loaded! : networks[value]![1]();
+    const network = value === "loaded" ? this.#loaded : networks[value]![1]();
+    // It is being loaded.
+    if (!network) return;
     this.#network = network;
     const { layers } = network;
     const parameters = formatRounded(countParameters(networkWeights(network)).total);

@@ -1,4 +1,4 @@
-import { formatRounded } from "../../../src/report/numbers.ts";
+import { withCommas } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
 import { chosenFiles, type DroppedFile } from "../images.ts";
 import { currentModel, loadingModel, useEmoji, useModel } from "../models.ts";
@@ -29,7 +29,6 @@ export class ModelCard extends HTMLElement {
       h("p", { class: "kind" }, words.kind),
       this.#title,
       this.#facts,
-      this.#notes,
       h(
         "details",
         {},
@@ -55,6 +54,8 @@ export class ModelCard extends HTMLElement {
           h("button", {}, words.load),
         ),
       ),
+      // Below, so that nothing moves when they arrive.
+      this.#notes,
     );
     currentModel.observe(() => this.#show());
     loadingModel.observe(() => this.#show());
@@ -67,7 +68,7 @@ export class ModelCard extends HTMLElement {
       loadingModel.value === undefined ? (model?.title ?? words.none) : words.loadingOf(loadingModel.value);
     if (!model) return;
     const { labels, inputSize, notes } = model.classifier;
-    this.#facts.textContent = words.facts(formatRounded(labels.length), `${inputSize.width}×${inputSize.height}`);
+    this.#facts.textContent = words.facts(withCommas(labels.length), `${inputSize.width}×${inputSize.height}`);
     this.#notes.textContent = notes.join(" ");
   }
 }

@@ -124,10 +124,8 @@ export class TryView extends HTMLElement {
 
   /** Takes files that are dropped or pasted anywhere on the page, while this view is shown. */
   #listen(): void {
-    document.addEventListener("dragover", (event) => event.preventDefault());
     document.addEventListener("drop", (event) => {
       if (!this.isConnected || !event.dataTransfer) return;
-      event.preventDefault();
       void droppedFiles(event.dataTransfer).then((files) => this.#take(files));
     });
     document.addEventListener("paste", (event) => {
@@ -162,14 +160,17 @@ export class TryView extends HTMLElement {
     if (!image || !model || camera.value) return;
     const start = performance.now();
     const predictions = await model.classifier.classify(image.file, { signal }).catch((error: unknown) => {
-      if (!signal.aborted) this.#predictions.clear();
+      if (!signal.aborted) {
+        this.#predictions.clear();
+        this.#speed.textContent = "";
+      }
       throw error;
     });
     if (signal.aborted) return;
     this.#predictions.show(predictions, model.unknownBelow);
     this.#speed.textContent = words.speed(Math.round(performance.now() - start));
     if (Number(this.#slider.value) > 0) await this.#explain(undefined);
-    await this.#showSimilar(model, image, signal);
+    await attempt(() => this.#showSimilar(model, image, signal), signal);
   }
 
   async #showSimilar(model: PageModel, image: ChosenImage, signal: AbortSignal): Promise<void> {
@@ -222,7 +223,8 @@ export class TryView extends HTMLElement {
       if (this.#slider.value === "0") this.#slider.value = "55";
       this.#predictions.mark(explanation.label);
       this.#drawEvidence();
-    });
+    }, signal);
+    if (!this.#explanation && !signal.aborted) this.#evidence.textContent = words.evidenceHint;
   }
 
   #drawEvidence(): void {
