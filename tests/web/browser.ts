@@ -61,6 +61,11 @@ export async function openWatched(
   return { page, problems, layoutShifts };
 }
 
+/** Pixels by which the page is wider than its window. */
+export function excessWidth(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.body.offsetWidth);
+}
+
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Violations that axe-core finds, as `rule: element`. */

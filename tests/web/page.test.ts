@@ -8,7 +8,14 @@ import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import { convert, loadClassifier } from "../../src/node.ts";
 import { capture } from "../cli/capture.ts";
-import { accessibilityProblems, browserMissing, launchBrowser, openWatched, type WatchedPage } from "./browser.ts";
+import {
+  accessibilityProblems,
+  browserMissing,
+  excessWidth,
+  launchBrowser,
+  openWatched,
+  type WatchedPage,
+} from "./browser.ts";
 import { type Site, serveSite } from "./site.ts";
 import { answers, emoji, held, saved, teach } from "./teach.ts";
 
@@ -75,6 +82,7 @@ describe.skipIf(browserMissing)("every view", () => {
     light: { colorScheme: "light" },
     dark: { colorScheme: "dark" },
     phone: { viewport: { width: 390, height: 844 }, hasTouch: true },
+    narrow: { viewport: { width: 320, height: 640 } },
   } as const;
 
   test.for(Object.entries(devices))("is accessible and fits the screen: %s", async ([, options]) => {
@@ -86,7 +94,7 @@ describe.skipIf(browserMissing)("every view", () => {
           await page.waitForFunction((title) => document.title.startsWith(title), view);
           await page.locator("main h1").waitFor();
           expect(await accessibilityProblems(page)).toEqual([]);
-          expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+          expect(await excessWidth(page)).toBe(0);
         }
       },
       options,

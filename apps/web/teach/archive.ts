@@ -48,5 +48,9 @@ export async function readArchive(archive: Blob): Promise<readonly ArchivedFile[
   const isWanted = (path: string) =>
     /\.(jpe?g|png|webp|avif|gif|bmp|onnx|json)$/i.test(path) && !/^__MACOSX/.test(path);
   const entries = readZip(bytes, (path) => (isWanted(path) ? largestFile : undefined), "archive");
-  return [...entries].map(([path, content]) => ({ path, file: new Blob([content as Uint8Array<ArrayBuffer>]) }));
+  return [...entries].map(([path, content]) => {
+    // As its file would have: the extension that it gets when it is exported again depends on it.
+    const type = `image/${path.slice(path.lastIndexOf(".") + 1).toLowerCase()}`;
+    return { path, file: new Blob([content as Uint8Array<ArrayBuffer>], { type }) };
+  });
 }

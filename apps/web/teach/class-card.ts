@@ -1,6 +1,6 @@
 import { h } from "../dom.ts";
 import { type ChosenImage, camera, chosenFiles, droppedFiles, frameOf, hasImageType, startCamera } from "../images.ts";
-import { runJob } from "../jobs.ts";
+import { runJob, WorkerEndedError } from "../jobs.ts";
 import { attempt, notify } from "../notice.ts";
 import { texts } from "../texts.ts";
 import { store, type TaughtClass, type TaughtImage } from "./store.ts";
@@ -19,6 +19,7 @@ export class ClassCard extends HTMLElement {
   readonly #video: HTMLVideoElement;
   #name: HTMLInputElement | undefined;
   readonly #count = h("span", { class: "muted count" });
+  readonly #removal = h("button", { type: "button", class: "round", onclick: () => void this.#remove() }, "×");
   readonly #thumbnails = h("ul", { class: "thumbnails" });
   #recording = false;
 
@@ -38,10 +39,11 @@ export class ClassCard extends HTMLElement {
       ariaLabel: words.className,
       maxLength: 80,
       onchange: () => {
-        void this.rename(name.value.trim() || taught.name);
+        void attempt(() => this.rename(name.value.trim() || taught.name));
       },
     });
     this.#name = name;
+    this.#removal.ariaLabel = words.removeClass(taught.name);
     const id = `images-${taught.id}`;
     const file = h("input", {
       type: "file",
@@ -51,27 +53,13 @@ export class ClassCard extends HTMLElement {
       id,
       onchange: () => {
         const files = chosenFiles(file).map((each) => each.file);
-        void this.addImages(files).then(() => Object.assign(file, { value: "" }));
+        file.value = "";
+        void attempt(() => this.addImages(files));
       },
     });
     this.classList.add("card");
     this.append(
-      h(
-        "div",
-        { class: "row" },
-        name,
-        this.#count,
-        h(
-          "button",
-          {
-            type: "button",
-            class: "round",
-            ariaLabel: words.removeClass(taught.name),
-            onclick: () => void this.#remove(),
-          },
-          "×",
-        ),
-      ),
+      h("div", { class: "row" }, name, this.#count, this.#removal),
       h(
         "div",
         { class: "row" },
@@ -85,7 +73,8 @@ export class ClassCard extends HTMLElement {
       if (!event.dataTransfer) return;
       event.preventDefault();
       event.stopPropagation();
-      void droppedFiles(event.dataTransfer).then((files) => this.addImages(files.map((each) => each.file)));
+      const dropped = droppedFiles(event.dataTransfer);
+      void attempt(async () => this.addImages((await dropped).map((each) => each.file)));
     });
     void attempt(() => this.#refresh());
   }
@@ -93,6 +82,7 @@ export class ClassCard extends HTMLElement {
   async rename(name: string): Promise<void> {
     this.taught.name = name;
     if (this.#name) this.#name.value = name;
+    this.#removal.ariaLabel = words.removeClass(name);
     await store.saveClass(this.taught);
     this.#changed();
   }
@@ -100,13 +90,14 @@ export class ClassCard extends HTMLElement {
   /** Adds images; those that the browser cannot read are counted and reported. */
   async addImages(files: readonly Blob[]): Promise<void> {
     let unreadable = 0;
-    for (const file of files) {
-      if (file instanceof File && !hasImageType(file)) continue;
+    const images = files.filter((file) => !(file instanceof File) || hasImageType(file));
+    if (files.length > 0 && images.length === 0) notify(words.noImages, "error");
+    for (const file of images) {
       try {
         const prepared = await runJob("prepareImage", file);
         this.#show(await store.addImage({ classId: this.taught.id, ...prepared }));
       } catch (error) {
-        if (error instanceof DOMException) throw error;
+        if (error instanceof DOMException || error instanceof WorkerEndedError) throw error;
         unreadable += 1;
       }
     }

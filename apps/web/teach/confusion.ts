@@ -48,13 +48,13 @@ export function confusionOf(labels: readonly string[], judged: readonly JudgedIm
   return h(
     "div",
     {},
+    h("p", { class: "muted" }, words.matrixText),
     h(
       "div",
       { class: "scroll", tabIndex: 0, role: "region", ariaLabel: words.matrix },
       h(
         "table",
         { class: "matrix" },
-        h("caption", {}, words.matrixText),
         h("thead", {}, h("tr", {}, h("td", {}), ...labels.map((label) => h("th", { scope: "col" }, label)))),
         h(
           "tbody",

@@ -15,14 +15,15 @@ export function drawCurves(title: string, curves: readonly Curve[], format: (val
   const highest = Math.max(...values, 1e-9);
   const length = Math.max(...curves.map((curve) => curve.values.length), 2);
   const known = curves.filter((curve) => curve.values.some(Number.isFinite));
-  const pathOf = ({ values: own }: Curve) =>
-    own
-      .map(
-        (value, index) =>
-          `${index === 0 ? "M" : "L"}${((index / (length - 1)) * width).toFixed(1)} ${(height - (value / highest) * height).toFixed(1)}`,
-      )
-      .join("");
-  const last = (curve: Curve) => format(curve.values.at(-1)!);
+  const pathOf = ({ values: own }: Curve) => {
+    const points = own.flatMap((value, index) =>
+      Number.isFinite(value)
+        ? `${((index / (length - 1)) * width).toFixed(1)} ${(height - (value / highest) * height).toFixed(1)}`
+        : [],
+    );
+    return `M${points.join("L")}`;
+  };
+  const last = (curve: Curve) => format(curve.values.findLast(Number.isFinite)!);
   return h(
     "figure",
     { class: "curves" },

@@ -22,7 +22,7 @@ export async function exportArchive(classes: readonly TaughtClass[], all: boolea
     const folder = folderFor(name, folders);
     folders.push({ folder, name });
     for (const image of await store.imagesOf(id)) {
-      const extension = image.file.type === "image/png" ? "png" : "jpg";
+      const extension = /^image\/(png|webp|avif|gif|bmp)$/.exec(image.file.type)?.[1] ?? "jpg";
       files.push({ path: `${folder}/${String(image.id).padStart(5, "0")}.${extension}`, file: image.file });
     }
   }
@@ -73,11 +73,20 @@ export async function importArchive(archive: Blob): Promise<ImportedArchive> {
 async function descriptionIn(files: readonly ArchivedFile[]): Promise<ProjectDescription | undefined> {
   const found = files.find(({ path }) => path.endsWith(names.description));
   if (!found) return undefined;
-  const { format: own, classes, unknownBelow } = JSON.parse(await found.file.text()) as ProjectDescription;
+  const { format: own, classes, unknownBelow } = parsed(await found.file.text());
   const isValid =
     own === format &&
     Array.isArray(classes) &&
     classes.every((each) => typeof each?.name === "string" && typeof each.folder === "string");
   if (!isValid) return undefined;
   return { format, classes, unknownBelow: Math.min(1, Math.max(0, Number(unknownBelow) || 0)) };
+}
+
+/** A file of another program may have the same name, and any content. */
+function parsed(text: string): Partial<ProjectDescription> {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
 }

@@ -10,14 +10,19 @@ export interface SimilarImage {
   readonly similarity: number;
 }
 
-/** Finds the training images most similar to an image; none if the project was taught with another backbone. */
+/** Finds the training images most similar to an image; none if there is no project, or it was taught with another backbone. */
 export async function similarImages(
   model: PageModel,
   { file }: ChosenImage,
   most: number,
 ): Promise<readonly SimilarImage[]> {
-  const classes = await store.classes();
-  const project = await readProjectEmbeddings(classes, await backboneOf(model));
+  const classes = await store.classes().catch(() => []);
+  const counts = await Promise.all(classes.map(({ id }) => store.countImages(id)));
+  if (counts.every((count) => count === 0)) return [];
+  // A graph of another tool may have no features.
+  const backbone = await backboneOf(model).catch(() => undefined);
+  if (backbone === undefined) return [];
+  const project = await readProjectEmbeddings(classes, backbone);
   if (project.ids.length === 0) return [];
   const [found] = await (await model.extractor()).features(file, { pooling: "avg" });
   const names = new Map(classes.map(({ id, name }) => [id, name]));

@@ -1,3 +1,5 @@
+import { texts } from "../texts.ts";
+
 /** A class of the project. */
 export interface TaughtClass {
   readonly id: number;
@@ -32,6 +34,8 @@ const database = new Promise<IDBDatabase>((resolve, reject) => {
   });
   request.addEventListener("success", () => resolve(request.result));
   request.addEventListener("error", () => reject(request.error));
+}).catch((cause: unknown) => {
+  throw new Error(texts.teach.noStorage, { cause });
 });
 // Each access reports it; nothing is wrong before the first one.
 database.catch(() => {});

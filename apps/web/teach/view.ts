@@ -2,7 +2,7 @@ import { formatPercent } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
 import { camera, chosenFiles, type DroppedFile, droppedFiles, hasImageType, stopCamera } from "../images.ts";
 import { currentModel, useAnyModel, useModel } from "../models.ts";
-import { attempt } from "../notice.ts";
+import { attempt, notify } from "../notice.ts";
 import { texts } from "../texts.ts";
 import { ClassCard } from "./class-card.ts";
 import { confusionOf } from "./confusion.ts";
@@ -50,6 +50,8 @@ export class TeachView extends HTMLElement {
   );
   readonly #modelExport = new ModelExport();
   readonly #exports: HTMLButtonElement[] = [];
+  /** What replaces the project: not while it is trained on. */
+  readonly #replacing = h("fieldset", { class: "row" });
   #running: AbortController | undefined;
 
   connectedCallback(): void {
@@ -59,7 +61,11 @@ export class TeachView extends HTMLElement {
       multiple: true,
       class: "visually-hidden",
       id: "folders",
-      onchange: () => void this.#addFolders(chosenFiles(folders)),
+      onchange: () => {
+        const chosen = chosenFiles(folders);
+        folders.value = "";
+        void attempt(() => this.#addFolders(chosen));
+      },
     });
     folders.webkitdirectory = true;
     this.#content.append(
@@ -81,8 +87,8 @@ export class TeachView extends HTMLElement {
     this.append(h("h1", {}, words.title), h("p", { class: "lead" }, words.lead), this.#content, this.#camera);
     document.addEventListener("drop", (event) => {
       if (!this.isConnected || !event.dataTransfer) return;
-      event.preventDefault();
-      void droppedFiles(event.dataTransfer).then((files) => this.#addFolders(files));
+      const dropped = droppedFiles(event.dataTransfer);
+      void attempt(async () => this.#addFolders(await dropped));
     });
     camera.observe((stream) => {
       this.#video.srcObject = stream ?? null;
@@ -125,7 +131,11 @@ export class TeachView extends HTMLElement {
       accept: ".zip",
       class: "visually-hidden",
       id: "archive",
-      onchange: () => void attempt(() => this.#import(chosenFiles(archive)[0]!.file)),
+      onchange: () => {
+        const [chosen] = chosenFiles(archive);
+        archive.value = "";
+        void attempt(() => this.#import(chosen!.file));
+      },
     });
     const clear = h("button", { type: "button" }, words.clear);
     clear.addEventListener("click", () => {
@@ -133,6 +143,7 @@ export class TeachView extends HTMLElement {
       else void attempt(() => this.#clear()).then(() => Object.assign(clear, { textContent: words.clear }));
     });
     clear.addEventListener("blur", () => Object.assign(clear, { textContent: words.clear }));
+    this.#replacing.append(archive, h("label", { class: "button", htmlFor: "archive" }, words.import), clear);
     return h(
       "section",
       { class: "card files-card", ariaLabel: words.files },
@@ -146,7 +157,7 @@ export class TeachView extends HTMLElement {
         save("images.zip", words.exportImages, async () => exportArchive(await store.classes(), false)),
         save("project.zip", words.exportProject, async () => exportArchive(await store.classes(), true)),
       ),
-      h("div", { class: "row" }, archive, h("label", { class: "button", htmlFor: "archive" }, words.import), clear),
+      this.#replacing,
     );
   }
 
@@ -160,7 +171,9 @@ export class TeachView extends HTMLElement {
   /** Puts the stored project's model to use. */
   async #start(): Promise<void> {
     const model = await store.value("model");
-    if (model && currentModel.value?.title !== model.title) await useModel(model.title, model.file, model.unknownBelow);
+    if (model && currentModel.value?.title !== model.title) {
+      await attempt(() => useModel(model.title, model.file, model.unknownBelow));
+    }
     this.#modelExport.offer(model?.file);
     await useAnyModel();
     await this.#update();
@@ -186,6 +199,7 @@ export class TeachView extends HTMLElement {
       const folder = path.split("/").at(-2);
       if (folder !== undefined && hasImageType(file)) byClass.set(folder, [...(byClass.get(folder) ?? []), file]);
     }
+    if (files.length > 0 && byClass.size === 0) notify(words.noFolders, "error");
     await this.#addNamed(byClass);
   }
 
@@ -217,6 +231,7 @@ export class TeachView extends HTMLElement {
     this.#train.disabled = !isReady || this.#running !== undefined;
     this.#fineTune.disabled = !isReady || model === undefined || this.#running !== undefined;
     for (const button of this.#exports) button.disabled = counts.every((count) => count === 0);
+    this.#replacing.disabled = this.#running !== undefined;
     if (this.#running) return;
     if (!isReady) this.#status.textContent = words.needs;
     else if (this.#status.textContent === words.needs) this.#status.textContent = words.ready;
@@ -228,6 +243,7 @@ export class TeachView extends HTMLElement {
     this.#stop.hidden = what === "head";
     this.#train.disabled = true;
     this.#fineTune.disabled = true;
+    this.#replacing.disabled = true;
     const follower = {
       status: (text: string, share: number) => {
         this.#status.textContent = text;
@@ -307,10 +323,11 @@ export class TeachView extends HTMLElement {
 
   async #import(file: File): Promise<void> {
     const { images, model } = await importArchive(file);
+    if (images.size === 0 && !model) throw new Error(words.emptyArchive);
     await this.#addNamed(images);
     if (!model) return;
-    await store.saveValue("model", { title: words.modelTitle, ...model });
     await useModel(words.modelTitle, model.file, model.unknownBelow);
+    await store.saveValue("model", { title: words.modelTitle, ...model });
     this.#modelExport.offer(model.file);
     await this.#update();
   }
