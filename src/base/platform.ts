@@ -37,6 +37,8 @@ export interface Engine {
 
 /** Decodes and encodes images. */
 export interface ImageCodec {
+  /** Announces images, so that the decoder's own code can be loaded while a model is. */
+  prepare?(): void;
   /**
    * Decodes one image to sRGB pixels of exactly the requested size, or its own size, rotated according to its EXIF
    * orientation. Pixels that already have this size are returned unchanged.

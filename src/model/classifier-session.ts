@@ -20,8 +20,9 @@ export async function createClassifierSession(
   options: LoadModelOptions,
   session?: SessionOptions,
 ): Promise<ClassifierSession> {
-  const { engine } = platform;
+  const { engine, images } = platform;
   engine.prepare?.();
+  images.prepare?.();
   const opened = await weightsSource(source, platform, options);
   const { where } = opened;
   const device = deviceFor(engine, session);

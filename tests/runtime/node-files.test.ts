@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -24,6 +24,26 @@ async function messageOf(work: Promise<unknown>): Promise<string> {
   expect(error).toBeInstanceOf(FileError);
   return (error as FileError).message;
 }
+
+describe("readFile", () => {
+  it("reads a file with contents, without any, and one whose size is not that of its contents", async () => {
+    await writeFile(join(folder, "a"), Uint8Array.of(1, 2, 3));
+    await writeFile(join(folder, "b"), "");
+    expect(await readWhole(join(folder, "a"))).toStrictEqual(Uint8Array.of(1, 2, 3));
+    expect(await readWhole(join(folder, "b"))).toStrictEqual(new Uint8Array(0));
+    if (process.platform !== "linux") return;
+    expect(new TextDecoder().decode(await readWhole("/proc/self/status"))).toContain("\nThreads:");
+  });
+
+  it("refuses a file that is too large for Node", async () => {
+    const path = join(folder, "huge");
+    await writeFile(path, "");
+    await truncate(path, 3 * 2 ** 30);
+    expect(await messageOf(readWhole(path))).toBe(
+      `file "${path}": it cannot be read (File size (3221225472) is greater than 2 GiB).`,
+    );
+  });
+});
 
 describe("writeFileAtomic", () => {
   it("writes text and bytes, replaces what was there and leaves nothing else behind", async () => {

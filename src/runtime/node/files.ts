@@ -17,6 +17,8 @@ export async function readFile(path: string | URL): Promise<Uint8Array> {
     if (!status.isFile() && !status.isDirectory()) {
       throw new FileError({ where: `file "${path}"`, what: "this is not a regular file", expected: "a file to read" });
     }
+    const whole = await readAtOnce(path, status.size);
+    if (whole !== undefined) return whole;
     const { buffer, byteOffset, length } = await readFromDisk(path);
     return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
@@ -25,6 +27,22 @@ export async function readFile(path: string | URL): Promise<Uint8Array> {
     const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
     const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
     throw new FileError({ where: `file "${path}"`, what, cause }, { isMissing: cause.code === "ENOENT" });
+  }
+}
+
+/** Reads in one piece: Node's `readFile` reads in many, each of which waits for a busy main thread. */
+async function readAtOnce(path: string | URL, size: number): Promise<Uint8Array | undefined> {
+  // Node aborts if more is asked for.
+  if (size >= 2 ** 31) return;
+  const file = await open(path);
+  try {
+    const bytes = new Uint8Array(size);
+    const { bytesRead } = await file.read(bytes, 0, size);
+    const { bytesRead: more } = await file.read(new Uint8Array(1));
+    // Files of `/proc` have no size, others may be growing.
+    return bytesRead === size && more === 0 ? bytes : undefined;
+  } finally {
+    await file.close();
   }
 }
 

@@ -84,6 +84,11 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
+/** Loads sharp, whose failure is reported by the first image. */
+export function prepareDecoder(): void {
+  loadSharp().catch(() => {});
+}
+
 /**
  * On first use: not every program on this platform reads images. Without its cache, from which it would answer with the former
  * image of a file (WebP, interlaced PNG) that has changed since.

@@ -3,7 +3,7 @@ import { imageCodec } from "../../base/source.ts";
 import { nodeDownloads } from "./downloads.ts";
 import { createSession, defaultDevice, listDevices } from "./engine.ts";
 import { listFolder, readFile, writeFileAtomic } from "./files.ts";
-import { decodeImage, encodePng } from "./images.ts";
+import { decodeImage, encodePng, prepareDecoder } from "./images.ts";
 import { isolate } from "./isolation.ts";
 
 const reader: Required<SourceReader> = {
@@ -14,7 +14,7 @@ const reader: Required<SourceReader> = {
 
 /** Images decoded by sharp; those of URLs are read by `reader`. */
 export function nodeImages(reader: SourceReader): ImageCodec {
-  return imageCodec({ decode: decodeImage, encodePng }, reader);
+  return { ...imageCodec({ decode: decodeImage, encodePng }, reader), prepare: prepareDecoder };
 }
 
 /**
