@@ -253,6 +253,11 @@ function oddGallery(odd: readonly OddImage[], thumbnails: ReadonlyMap<string, Ui
   return { type: "gallery", headers: ["Kind", "Note", ""], images };
 }
 
+function rangeText(counts: readonly number[]): string {
+  const ends = [Math.min(...counts), Math.max(...counts)];
+  return [...new Set(ends)].map(withCommas).join(" to ");
+}
+
 /** Describes an examination in a few lines. */
 export function describeExamination(found: DataExamination): string {
   const { images, validationImages, unreadable, duplicates, leaks, similar, labelIssues, odd, classes, clean } = found;
@@ -267,7 +272,7 @@ export function describeExamination(found: DataExamination): string {
     (kind) => `${withCommas(odd.filter((each) => each.kind === kind).length)} ${kind}`,
   );
   const lines = {
-    images: `${withCommas(images)} in ${counted(classes.length, "class").replace(/classs$/, "classes")}, ${withCommas(Math.min(...counts))} to ${withCommas(Math.max(...counts))} in each${validationImages > 0 ? `, and ${withCommas(validationImages)} for validation` : ""}`,
+    images: `${withCommas(images)} in ${counted(classes.length, "class", "classes")}, ${rangeText(counts)} in each${validationImages > 0 ? `, and ${withCommas(validationImages)} for validation` : ""}`,
     unreadable: withCommas(unreadable.length),
     copies: copies.length > 0 ? copies.join(", ") : "0",
     "in both sets": validationImages > 0 ? counted(leaks.length, "group") : undefined,

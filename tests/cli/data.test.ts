@@ -53,7 +53,7 @@ describe("xception data", () => {
     expect({ exitCode, stdout }).toEqual({
       exitCode: 0,
       stdout: [
-        "images           14 in 2 classes, 7 to 7 in each",
+        "images           14 in 2 classes, 7 in each",
         "unreadable       1",
         "copies           1 the same file",
         "labels in doubt  not checked (needs --weights)",

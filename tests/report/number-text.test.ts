@@ -1,8 +1,14 @@
 import { expect, it } from "vitest";
-import { asMemory, withCommas, withMetricPrefix } from "../../src/report/numbers.ts";
+import { asMemory, counted, withCommas, withMetricPrefix } from "../../src/report/numbers.ts";
 
 it("groups the digits of whole numbers", () => {
   expect([0, 999, 1000, 22_910_480].map(withCommas)).toEqual(["0", "999", "1,000", "22,910,480"]);
+});
+
+it("counts in words of one or several", () => {
+  expect([0, 1, 1260].map((count) => counted(count, "image"))).toEqual(["0 images", "1 image", "1,260 images"]);
+  expect(counted(2, "class", "classes")).toBe("2 classes");
+  expect([0.5, 1].map((points) => counted(points, "point"))).toEqual(["0.5 points", "1 point"]);
 });
 
 it("shortens to three digits and a metric prefix", () => {

@@ -12,6 +12,7 @@ import {
 } from "../../../src/report/data.ts";
 import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
+import { withCommas } from "../../../src/report/numbers.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { examineData, examinedImages } from "../../../src/tasks/data/examination.ts";
 import type { LabeledFeatures } from "../../../src/tasks/data/label-issues.ts";
@@ -149,7 +150,7 @@ async function pageOf(
     const jpeg = await thumbnail(images.get(file), codec);
     if (jpeg) jpegs.set(file, jpeg);
   }
-  const facts = factsOf({ Folder: folder, Images: String(found.images), Validation: val, Weights: weights });
+  const facts = factsOf({ Folder: folder, Images: withCommas(found.images), Validation: val, Weights: weights });
   return toHtml(examinationDocument(found, jpegs, facts));
 }
 

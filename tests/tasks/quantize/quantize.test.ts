@@ -106,8 +106,15 @@ describe("the gate", () => {
     expect(lostAccuracy({ agreement: 1, accuracy: accuracy(0.9, 0.88) }, limits)).toEqual([
       "It loses 2.0 points of accuracy, more than 1.",
     ]);
+    // 97.98 and 98 % must not both read 98.0.
+    expect(lostAccuracy({ agreement: 0.9798, accuracy: accuracy(0.9, 0.8896) }, limits)).toEqual([
+      "It predicts the same class for 97.98\u00a0% of the images, not for 98.00\u00a0%.",
+      "It loses 1.04 points of accuracy, more than 1.",
+    ]);
     const speed = { beforeMs: 9, afterMs: 10, factor: 0.9 };
     expect(lostSpeed(speed, limits)).toEqual(["It is not faster than float32 on this machine: 0.90 times its speed."]);
+    expect(lostSpeed({ ...speed, factor: 0.998 }, limits).join()).toContain("0.998 times its speed.");
+    expect(lostSpeed({ ...speed, factor: 1 }, limits).join()).toContain("1.00 times its speed.");
     expect(lostSpeed(speed, { allowSlower: true })).toEqual([]);
     expect(lostSpeed({ ...speed, factor: 1.1 }, limits)).toEqual([]);
   });
