@@ -78,7 +78,7 @@ export function explanationDocument(images: readonly ExplainedImage[], facts: re
         url: imageUrl("png", png),
         alt: `${file}, and the evidence of ${label}${contrast} in it by ${method}`,
         label: `${label}${contrast}`,
-        note: maximum > 0 ? `${method} · ${others.join(", ")}` : `${method}: no evidence found`,
+        note: `${file} · ${maximum > 0 ? `${method} · ${others.join(", ")}` : `${method}: no evidence found`}`,
         share: probability,
         score: formatPercent(probability),
         similar: neighbors?.map((each) => ({

@@ -110,6 +110,14 @@ describe("files", () => {
     );
   });
 
+  it(".html names each file, and the options that its maps depend on", async () => {
+    const flags = ["--method", "smooth-grad", "--samples", "2", "--aug-smooth", "--seed", "7"];
+    await explain(at("photos"), ...flags, "-o", at("named.html"));
+    const text = (await readFile(at("named.html"), "utf8")).replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " ");
+    for (const file of ["a.png", "b.png"]) expect(text).toContain(`${at("photos", file)} · smooth-grad`);
+    expect(text).toContain("Samples 2 Smoothing aug-smooth Seed 7");
+  });
+
   it("of one map take one image", async () => {
     const { exitCode, stderr } = await explain(at("photos"), "-o", at("two.npy"));
     expect(exitCode).toBe(2);
@@ -165,6 +173,12 @@ it("writes nothing, and says why, if no image can be read", async () => {
   expect(stdout).toContain(`${at("broken.jpg")}\n  not explained: `);
   expect(stderr).toBe("error: explain: images that could not be explained: 1 of 1.\n");
   await expect(readFile(at("none.html"))).rejects.toThrow("ENOENT");
+});
+
+it("refuses a class that is explained against itself, before it explains anything", async () => {
+  const { exitCode, stdout, stderr } = await explain(at("photos"), "--class", "cat", "--against", "cat");
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+  expect(stderr).toContain('explain option against: it is the explained class; received "cat". Name another class.');
 });
 
 it.each(["class", "against"])("--score does not ignore --%s", async (name) => {

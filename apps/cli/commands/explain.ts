@@ -6,6 +6,7 @@ import { printableLine } from "../../../src/base/printable.ts";
 import { readBoxes } from "../../../src/data/boxes.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
 import { type ClassifierSession, type LoadedModel, loadModelOrGraph } from "../../../src/model/load-model.ts";
+import { factsOf } from "../../../src/report/document.ts";
 import {
   drawExplanation,
   type ExplainedImage,
@@ -107,11 +108,14 @@ export default function registerExplain(command: Command, io: CliIo): void {
     reportNotes(loaded.notes, io);
     const methods = methodsOf(flags, loaded);
     assertUsed(flags, methods);
-    const about = [
-      { name: "Model", value: model },
-      ...(flags.layer === undefined ? [] : [{ name: "Layer", value: flags.layer }]),
-      ...(flags.samples === undefined ? [] : [{ name: "Samples", value: String(flags.samples) }]),
-    ];
+    const smoothing = [...(flags.augSmooth ? ["aug-smooth"] : []), ...(flags.eigenSmooth ? ["eigen-smooth"] : [])];
+    const about = factsOf({
+      Model: model,
+      Layer: flags.layer,
+      Samples: flags.samples?.toString(),
+      Smoothing: smoothing.length > 0 ? smoothing.join(", ") : undefined,
+      Seed: methods.some((method) => isUsed("seed", method)) ? String(flags.seed) : undefined,
+    });
     if (score) return writeScores(loaded, images, { flags, methods, platform, about, io });
 
     const explainer = new Explainer(await loadProbe(loaded, platform, { device, signal: io.signal }), loaded.notes);

@@ -179,6 +179,7 @@ export class Explainer {
         expected: `one of its ${this.labels.length} classes, e.g. ${this.labels[0]}`,
       });
     }
+    if (label !== undefined && against === label) throw sameClass(label, "it is the explained class");
     if (layer !== undefined && !this.network.layers.some((each) => each.name === layer && isFeatureMap(each))) {
       throw new UsageError({
         where: "explain option layer",
@@ -207,13 +208,12 @@ export class Explainer {
     const predictions = topIndices(probabilities, 5).map(classAt);
     const target = named(label) ?? predictions[0]!;
     if (against !== target.label) return { predictions, target, against: named(against) };
-    throw new UsageError({
-      where: "explain option against",
-      what: label === undefined ? "it is the image's top class, which is explained" : "it is the explained class",
-      received: against,
-      remedy: "Name another class.",
-    });
+    throw sameClass(against!, "it is the image's top class, which is explained");
   }
+}
+
+function sameClass(received: string, what: string): UsageError {
+  return new UsageError({ where: "explain option against", what, received, remedy: "Name another class." });
 }
 
 /**

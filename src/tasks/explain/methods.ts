@@ -60,8 +60,9 @@ export const methods: Readonly<Record<ExplanationMethod, Method>> = {
 };
 
 /** Returns whether an option has an effect on a method. */
-export function isUsed(option: "layer" | "samples" | "eigenSmooth", method: ExplanationMethod): boolean {
+export function isUsed(option: "layer" | "samples" | "eigenSmooth" | "seed", method: ExplanationMethod): boolean {
   const { reads, samples } = methods[method];
+  if (option === "seed") return method === "smooth-grad" || method === "rise";
   if (option === "samples") return samples !== undefined;
   return reads === "gradient" || (option === "layer" && reads === "activations");
 }
