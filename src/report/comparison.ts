@@ -15,7 +15,7 @@ import {
   type TableColumn,
   table,
 } from "./document.ts";
-import { counted, formatNumber, formatPercent, formatRounded } from "./numbers.ts";
+import { counted, formatDuration, formatNumber, formatPercent, withCommas } from "./numbers.ts";
 import { type PaperClaim, paperConditions, paperTables } from "./paper.ts";
 import { toText } from "./text.ts";
 
@@ -124,7 +124,7 @@ function headlinesOf(best: ComparedNetwork, networks: readonly ComparedNetwork[]
     { name: "Most accurate", value: best.name, note: `${formatPercent(mean)}${intervalText(interval)}` },
     {
       name: "Training",
-      value: `${Math.round(seconds / 60)} min`,
+      value: seconds < 60 ? formatDuration(seconds) : `${Math.round(seconds / 60)} min`,
       note: `${counted(seeds, "seed")} each`,
     },
   ];
@@ -154,11 +154,16 @@ function resultRow(network: ComparedNetwork): Row {
   return [
     { text: name, style: "code" },
     `${epochs}`,
-    formatRounded((1000 * batchSize) / mean(runs.map(imagesPerSecond))),
-    latencyMs === undefined ? "–" : formatRounded(latencyMs),
+    threeDigits((1000 * batchSize) / mean(runs.map(imagesPerSecond))),
+    latencyMs === undefined ? "–" : threeDigits(latencyMs),
     formatNumber(mean(runs.map(({ loss }) => loss))),
     { text: `${formatPercent(accuracy)}${intervalText(interval)}`, share: accuracy },
   ];
+}
+
+/** Durations and rates in one unit: `12345.6` → `"12,300"`. */
+function threeDigits(value: number): string {
+  return withCommas(Number(value.toPrecision(3)));
 }
 
 /** With several seeds, the interval of their mean; with one, that of an accuracy on so many images. */
@@ -289,7 +294,7 @@ function claimRow({ text, better, worse, measure }: PaperClaim, networks: readon
     const [a, b] = [first, second].map(({ runs }) => mean(runs.map(imagesPerSecond)));
     return [
       text,
-      `${formatNumber(a!)} against ${formatNumber(b!)} images/s in training`,
+      `${threeDigits(a!)} against ${threeDigits(b!)} images/s in training`,
       a! > b! ? "shown" : "not shown: the opposite",
     ];
   }

@@ -92,6 +92,10 @@ describe("xception compare", () => {
     for (const when of [/^epoch 1\/2/m, /^\[2\/2\]/m, /^\[2\/2\].*^epoch 1\/2/ms]) {
       const { signal, stderr } = await runProcess(words, (child) => child.kill("SIGKILL"), when);
       expect(signal, stderr).toBe("SIGKILL");
+      // Also before the first run is complete.
+      const other = await capture([...words, "--learning-rate", "0.5"]);
+      expect(other.exitCode).toBe(2);
+      expect(other.stderr).toContain("the folder contains another comparison");
     }
     const model = await stat("killed/xception-seed-0/model.onnx");
     const resumed = await capture(words);
@@ -105,10 +109,16 @@ describe("xception compare", () => {
     const flags = ["--match", "seconds", "-o", "timed", "--json"];
     const { exitCode, stdout, stderr } = await capture(["compare", ...networks, ...settings, ...flags]);
     expect(exitCode, stderr).toBe(0);
-    const speeds = JSON.parse(await readFile("timed/speeds.json", "utf8")) as Record<string, number>;
+    const { command, speeds } = JSON.parse(await readFile("timed/speeds.json", "utf8"));
+    expect(command).toContain("--match seconds");
     const [first, second] = (JSON.parse(stdout) as Comparison).networks;
     expect(first!.epochs).toBe(2);
-    expect(second!.epochs).toBe(Math.max(1, Math.round((2 * speeds[second!.name]!) / speeds.xception!)));
+    expect(second!.epochs).toBe(Math.max(1, Math.round((2 * speeds[second!.name]) / speeds.xception)));
+
+    // The speeds of another comparison, which was stopped before its first run, are measured again.
+    await rm("timed/comparison.json");
+    const other = await capture(["compare", "xception", "xception --width 0.25", ...settings, ...flags]);
+    expect(other.stderr).toContain("measuring the speed of xception --width 0.25\n");
   });
 
   it.each([

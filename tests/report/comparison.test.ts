@@ -76,6 +76,18 @@ test("the text names the best network, the sizes, the differences and the paper'
   expect(text).not.toContain("VGG-16");
 });
 
+test("long steps are in milliseconds, and short training in seconds", () => {
+  const slow = networkOf("slow", [80], 2.5921);
+  const quick = {
+    ...slow,
+    runs: slow.runs.map((run) => ({ ...run, history: [{ ...run.history[0]!, seconds: 4.2 }] })),
+  };
+  const text = describeComparison({ ...comparison, networks: [{ ...quick, latencyMs: 1234.5 }] }, { width: 110 });
+  // 1000 · 16 / 2.5921 = 6172.6.
+  expect(text).toMatch(/│ slow +│ +2 │ +6,170 │ +1,230 │/);
+  expect(text).toContain("Training: 4.2 s, 1 seed each");
+});
+
 test("the page has the curves, the paper's tables and both conditions", async () => {
   const page = await toHtml(comparisonDocument(comparison));
   expect(page.match(/<svg/g)).toHaveLength(3);

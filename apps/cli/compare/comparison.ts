@@ -51,6 +51,8 @@ export async function compareNetworks(request: ComparisonRequest, platform: Plat
   const results = new Map<string, ComparedRun[]>(specs.map(({ name }) => [name, []]));
   const cells = [...Array(seeds).keys()].flatMap((seed) => specs.map((spec) => ({ spec, seed })));
   const durations: number[] = [];
+  // Before the first run, so that another comparison cannot resume it.
+  if ((await commandOf(output)) === undefined) await writeData(comparisonOf(request, results), output);
   for (const [index, { spec, seed }] of cells.entries()) {
     const start = performance.now();
     const left =
@@ -181,6 +183,10 @@ async function measureLatencies(folders: readonly string[], platform: Platform):
 async function writeComparison(comparison: Comparison, output: string): Promise<void> {
   await writeFileAtomic(join(output, comparisonFiles.report), await toHtml(comparisonDocument(comparison)));
   await writeFileAtomic(join(output, comparisonFiles.table), comparisonCsv(comparison));
+  await writeData(comparison, output);
+}
+
+async function writeData(comparison: Comparison, output: string): Promise<void> {
   await writeFileAtomic(join(output, comparisonFiles.data), `${JSON.stringify(comparison, undefined, 2)}\n`);
 }
 
@@ -194,15 +200,8 @@ export async function assertSameComparison({
   output,
   command,
 }: Pick<ComparisonRequest, "output" | "command">): Promise<void> {
-  const path = join(output, comparisonFiles.data);
-  const bytes = await readFile(path).catch((error: unknown) => {
-    if (error instanceof FileError) return undefined;
-    throw error;
-  });
-  if (!bytes) return;
-  const where = `file "${path}"`;
-  const before = fitting(identitySchema, parseJson(new TextDecoder().decode(bytes), where), where).command;
-  if (before === command) return;
+  const before = await commandOf(output);
+  if (before === undefined || before === command) return;
   throw new UsageError({
     where: "option --output",
     what: "the folder contains another comparison",
@@ -210,6 +209,17 @@ export async function assertSameComparison({
     expected: before,
     remedy: "Resume that one, or choose another folder.",
   });
+}
+
+/** The command line of the comparison in a folder, if there is one. */
+async function commandOf(output: string): Promise<string | undefined> {
+  const path = join(output, comparisonFiles.data);
+  const bytes = await readFile(path).catch((error: unknown) => {
+    if (error instanceof FileError) return undefined;
+    throw error;
+  });
+  const where = `file "${path}"`;
+  return bytes && fitting(identitySchema, parseJson(new TextDecoder().decode(bytes), where), where).command;
 }
 
 function meanOf(values: readonly number[]): number {

@@ -2,8 +2,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AbortedError, FileError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
-import { number } from "../../../src/base/kinds.ts";
-import { fitting, record } from "../../../src/base/schema.ts";
+import { number, string } from "../../../src/base/kinds.ts";
+import { fitting, object, record } from "../../../src/base/schema.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { alone } from "../../../src/train/ranks/ranks.ts";
@@ -11,11 +11,14 @@ import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
 import type { RunFlags } from "../train/flags.ts";
 import { startRun } from "../train/run.ts";
+import type { ComparisonRequest } from "./comparison.ts";
 import type { NetworkSpec } from "./networks.ts";
 
 /** File of the measured speeds: a resumed comparison must not measure them again. */
 const speedsFile = "speeds.json";
-const speedsSchema = record(number({ above: 0 }));
+const speedsSchema = object({ command: string, speeds: record(number({ above: 0 })) });
+
+type Speeds = Readonly<Record<string, number>>;
 
 /** Steps that warm up the engine, and steps that are timed. */
 const warmUpSteps = 3;
@@ -23,20 +26,19 @@ const timedSteps = 8;
 
 /**
  * Chooses the epochs of each network after the first so that training takes as long as that of the first, by its images per
- * second.
+ * second. Speeds that the same command has measured are kept.
  * @throws as `startRun`.
  */
 export async function measureEpochs(
   specs: readonly NetworkSpec[],
-  data: string,
-  output: string,
+  { data, output, command }: Pick<ComparisonRequest, "data" | "output" | "command">,
   flags: Pick<RunFlags, "device" | "threads">,
   io: CliIo,
 ): Promise<readonly NetworkSpec[]> {
   const path = join(output, speedsFile);
-  const speeds = (await readSpeeds(path)) ?? (await measureSpeeds(specs, data, output, flags, io));
+  const speeds = (await readSpeeds(path, command)) ?? (await measureSpeeds(specs, data, output, flags, io));
   await mkdir(output, { recursive: true });
-  await writeFileAtomic(path, `${JSON.stringify(speeds, undefined, 2)}\n`);
+  await writeFileAtomic(path, `${JSON.stringify({ command, speeds }, undefined, 2)}\n`);
   const [first, ...others] = specs as readonly [NetworkSpec, ...NetworkSpec[]];
   const { epochs } = first.resolved.settings;
   return [
@@ -52,13 +54,14 @@ export async function measureEpochs(
   ];
 }
 
-async function readSpeeds(path: string): Promise<Readonly<Record<string, number>> | undefined> {
+async function readSpeeds(path: string, command: string): Promise<Speeds | undefined> {
   const bytes = await readFile(path).catch((error: unknown) => {
     if (error instanceof FileError) return undefined;
     throw error;
   });
   const where = `file "${path}"`;
-  return bytes && fitting(speedsSchema, parseJson(new TextDecoder().decode(bytes), where), where);
+  const known = bytes && fitting(speedsSchema, parseJson(new TextDecoder().decode(bytes), where), where);
+  return known?.command === command ? known.speeds : undefined;
 }
 
 /** Images per second in training, by network. */
@@ -68,7 +71,7 @@ async function measureSpeeds(
   output: string,
   flags: Pick<RunFlags, "device" | "threads">,
   io: CliIo,
-): Promise<Readonly<Record<string, number>>> {
+): Promise<Speeds> {
   const speeds: Record<string, number> = {};
   const ranks = { communicator: alone, threads: flags.threads, leave: () => {} };
   for (const { name, resolved } of specs) {

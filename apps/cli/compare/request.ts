@@ -13,7 +13,7 @@ import type { CliIo } from "../io.ts";
 import { machineFacts } from "../machine.ts";
 import { nameOf, quote, required, type SettingSources, settingsLayers } from "../train/flags.ts";
 import { splitOf } from "../train/images.ts";
-import type { ComparisonRequest } from "./comparison.ts";
+import { assertSameComparison, type ComparisonRequest } from "./comparison.ts";
 import { measureEpochs } from "./measured-epochs.ts";
 import { type Ablation, ablations, type Match, matchWidths, type NetworkSpec, parseNetworks } from "./networks.ts";
 
@@ -45,7 +45,7 @@ const demoNetworks = ["xception", "inception-v3", "xception --no-residual"];
 /**
  * Prepares a comparison from its command line; with `--demo`, then writes the images to the output folder.
  * @param words the flags as typed, to repeat the comparison.
- * @throws {UsageError} an argument is missing or not allowed.
+ * @throws {UsageError} an argument is missing or not allowed, or the folder contains another comparison.
  * @throws {DataError} a folder of images cannot be used.
  */
 export async function comparisonRequest(
@@ -73,14 +73,16 @@ export async function comparisonRequest(
   const dataset = demoImages?.training ?? folderDataset(await nodePlatform.files.list(folder));
   const sized =
     match === "parameters" || match === "multiplications" ? matchWidths(specs, match, dataset.classes.length) : specs;
-  if (demoImages) await writeDemoImages(demoImages, output);
-  const matched = match === "seconds" ? await measureEpochs(sized, folder, output, flags, io) : sized;
-  const seeds = flags.seeds ?? (demo ? 2 : 3);
-  const setup = await setupOf({ specs: matched, dataset, folder, test, match, seeds });
   // The place and form of the output do not change the comparison.
   const kept = words.filter((word, at) => !["--json", "--output"].includes(word) && words[at - 1] !== "--output");
   const command = ["xception", "compare", ...names, ...kept].map(quote).join(" ");
-  return { specs: matched, match, seeds, data: folder, output, classes: dataset.classes.length, setup, command, flags };
+  await assertSameComparison({ output, command });
+  if (demoImages) await writeDemoImages(demoImages, output);
+  const place = { data: folder, output, command };
+  const matched = match === "seconds" ? await measureEpochs(sized, place, flags, io) : sized;
+  const seeds = flags.seeds ?? (demo ? 2 : 3);
+  const setup = await setupOf({ specs: matched, dataset, folder, test, match, seeds });
+  return { ...place, specs: matched, match, seeds, classes: dataset.classes.length, setup, flags };
 }
 
 function networksOf(names: readonly string[], { ablation, demo }: CompareFlags): readonly string[] {
