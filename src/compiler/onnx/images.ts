@@ -2,7 +2,7 @@ import { encodeMessage } from "../../base/protobuf-writer.ts";
 import type { Value } from "../../graph/ops.ts";
 import { cropStart, type ImageResize, scaledSize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";
-import { decodeWhole } from "./external-data.ts";
+import { decodeWhole, type OpenOnnx } from "./external-data.ts";
 import { elementTypeNumbers, modelProto } from "./schema.ts";
 
 type Size = readonly [height: number, width: number];
@@ -32,19 +32,23 @@ export function emitImageResize(emit: OnnxEmitter, { name: images, shape }: Valu
  * Removes the nodes of `emitImageResize` from a file: its input `images` becomes bytes `[N, height, width, 3]` of the
  * network's size, so that images of several sizes can be resized before they are batched. Any other file stays the same.
  */
-export function withoutImageResize(bytes: Uint8Array, images: string, [height, width]: Size): Uint8Array {
+export function withoutImageResize(bytes: Uint8Array, images: string, size: Size): Uint8Array {
   const file = decodeWhole(bytes);
-  const { graph } = file;
+  return removeImageResize(file, images, size) ? encodeMessage(modelProto, file) : bytes;
+}
+
+/** As {@link withoutImageResize}, in a decoded file; returns whether there was anything to remove. */
+export function removeImageResize({ graph }: OpenOnnx, images: string, [height, width]: Size): boolean {
   const sized = sizedName(images);
   const input = graph.input.find(({ name }) => name === images);
-  if (input === undefined || !graph.node.some(({ output }) => output.includes(sized))) return bytes;
+  if (input === undefined || !graph.node.some(({ output }) => output.includes(sized))) return false;
   graph.node = graph.node.filter(({ output }) => !output.every((name) => name.startsWith(`${images}/`)));
   for (const node of graph.node) node.input = node.input.map((name) => (name === sized ? images : name));
   const read = new Set(graph.node.flatMap((node) => node.input));
   graph.initializer = graph.initializer.filter(({ name }) => read.has(name));
   const [count] = input.type.tensor_type.shape.dim;
   input.type.tensor_type.shape.dim = [count!, ...[height, width, 3].map((size) => ({ dim_value: size }))];
-  return encodeMessage(modelProto, file);
+  return true;
 }
 
 class ImageEmitter {

@@ -2,7 +2,7 @@ import { encodeMessage } from "../../base/protobuf-writer.ts";
 import { integerNames } from "../quantize/weights.ts";
 import { OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
-import { withoutImageResize } from "./images.ts";
+import { removeImageResize } from "./images.ts";
 import { readOnnx } from "./reader.ts";
 import { halfSuffix, modelProto } from "./schema.ts";
 
@@ -21,7 +21,8 @@ export interface ExpectedGraph {
  */
 export function ownGraph(bytes: Uint8Array, { written, images, size }: ExpectedGraph): Uint8Array | undefined {
   const { graph: given } = decodeWhole(bytes);
-  const { graph: expected } = decodeWhole(written);
+  const file = decodeWhole(written);
+  const { graph: expected } = file;
   const fed = expected.input.map(({ name }: { readonly name: string }) => name);
   const weights = new Set(fed.filter((name) => name !== images));
   const storedNames = new Map(
@@ -45,13 +46,13 @@ export function ownGraph(bytes: Uint8Array, { written, images, size }: ExpectedG
   const { tensors } = readOnnx(bytes, "model");
   if (!expanded.every((name) => tensors.has(name))) return;
 
-  const file = decodeWhole(withoutImageResize(written, images, size));
+  removeImageResize(file, images, size);
   const emit = new OnnxEmitter();
   for (const name of expanded) emit.tensor(name, tensors.get(name)!.read());
   const graph = {
-    ...file.graph,
-    input: file.graph.input.filter(({ name }) => name === images),
-    initializer: [...file.graph.initializer, ...own.map(stored), ...emit.initializers],
+    ...expected,
+    input: expected.input.filter(({ name }) => name === images),
+    initializer: [...expected.initializer, ...own.map(stored), ...emit.initializers],
   };
   return encodeMessage(modelProto, { ...file, graph });
 }
