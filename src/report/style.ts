@@ -42,9 +42,9 @@ dt,caption,figcaption,small{color:var(--muted);font-size:.86rem}
 .drawing svg{display:block;max-width:100%;height:auto;margin:auto;overflow:visible}
 .curves svg{width:100%;max-width:440px}.curves.four svg{max-width:480px}
 figcaption{margin-top:8px}
-.scroll{max-height:44rem;overflow:auto}
+.scroll{max-height:44rem;overflow:auto;container-type:inline-size}
 table{width:100%;border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
-caption{padding-bottom:8px;text-align:left}
+caption{position:sticky;left:0;max-width:100cqi;padding-bottom:8px;text-align:left}
 th,td{padding:7px 12px 7px 0;border-bottom:1px solid var(--line);text-align:left;font-weight:400}
 thead th{color:var(--muted);font-size:.86rem;white-space:nowrap}
 thead th,tfoot th,tfoot td{position:sticky;background:var(--surface)}
