@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { claimsAbout, matchWidths, networkToCompare, parseNetworks } from "../../apps/cli/compare/networks.ts";
+import { comparisonRequest } from "../../apps/cli/compare/request.ts";
 import { networkCost } from "../../src/graph/cost.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import type { Comparison } from "../../src/report/comparison.ts";
@@ -167,6 +168,20 @@ describe("networks to compare", () => {
     });
     for (const size of sizes) expect(size / sizes[0]!).toBeCloseTo(1, 1);
     expect(sizes[2]).toBe(sizes[0]);
+  });
+
+  it("have the chosen widths among their conditions", async () => {
+    const flags = { output: "widths", data: "photos", match: "parameters", imageSize: 75 } as const;
+    const io = {
+      ...{ stdin: async () => new Uint8Array(), stdout: () => {}, stderr: () => {}, isTTY: false },
+      signal: new AbortController().signal,
+    };
+    const request = await comparisonRequest(["xception --width 0.25", "inception-v3"], flags, [], io);
+    const width = request.specs[1]!.resolved.settings.width;
+    expect(request.setup).toContainEqual({
+      name: "Widths",
+      value: `xception --width 0.25: 0.25; inception-v3: ${Number(width.toPrecision(4))}`,
+    });
   });
 
   it("are judged by the paper's findings about them", () => {

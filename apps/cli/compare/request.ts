@@ -4,7 +4,7 @@ import { UsageError } from "../../../src/base/errors.ts";
 import type { Device } from "../../../src/base/platform.ts";
 import { countPerClass, folderDataset, type ImageDataset } from "../../../src/data/dataset.ts";
 import type { Fact } from "../../../src/report/document.ts";
-import { counted, withCommas } from "../../../src/report/numbers.ts";
+import { counted, formatNumber, withCommas } from "../../../src/report/numbers.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import type { SettingsLayer } from "../../../src/train/settings/resolve.ts";
@@ -150,6 +150,12 @@ async function setupOf({
     },
     { name: "Seeds", value: `${seeds}` },
     { name: "Made equal", value: match },
+    ...(match === "parameters" || match === "multiplications" ? [{ name: "Widths", value: widthsOf(specs) }] : []),
     { name: "Machine", value: machine },
   ];
+}
+
+/** The chosen widths, e.g. `inception-v3: 0.1133`. */
+function widthsOf(specs: readonly NetworkSpec[]): string {
+  return specs.map(({ name, resolved: { settings } }) => `${name}: ${formatNumber(settings.width)}`).join("; ");
 }
