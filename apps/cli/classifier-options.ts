@@ -16,6 +16,9 @@ export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, Dow
   readonly device?: Device;
 }
 
+/** Network flags that mean something else where a classifier is loaded, as `--top` of `classify`. */
+const otherFlags = ["top", "pooling", "seed"] as const;
+
 /** Adds the flags of a command that loads a classifier: the network of bare weights, labels, downloads, device. */
 export function addClassifierOptions(
   command: Command,
@@ -27,7 +30,7 @@ export function addClassifierOptions(
   if (withDevice) command.addOption(deviceOption());
   addPreprocessingOptions(addDownloadOptions(addLabelsOption(command)));
   if (withPixelLimit) addPixelLimit(command);
-  return addNetworkOptions(command, ["top", "pooling", "seed"]);
+  return addNetworkOptions(command, otherFlags);
 }
 
 /** The platform and options to load the command line's classifier with. */
@@ -36,7 +39,7 @@ export async function classifierArguments(
   flags: ClassifierFlags,
   io: CliIo,
 ): Promise<{ readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
-  const network = givenNetworkOptions(command, flags);
+  const network = givenNetworkOptions(command, flags, otherFlags);
   const own = Object.keys(network).length > 0 && { network };
   const { architecture, key } = flags;
   const labels = await labelsOf(flags.labels);

@@ -60,12 +60,18 @@ export function networkFromFlags(command: Command, flags: NetworkFlags): Network
 
 /**
  * The network options on the command line; the others are up to the file.
+ * @param except flags that have another meaning there.
  * @throws {UsageError} the flags cannot be combined.
  */
-export function givenNetworkOptions(command: Command, { top, ...flags }: Partial<NetworkFlags>): NetworkOptions {
+export function givenNetworkOptions(
+  command: Command,
+  { top, ...flags }: Partial<NetworkFlags>,
+  except: readonly string[] = [],
+): NetworkOptions {
   const values = Object.entries({ ...flags, includeTop: top });
-  const isGiven = (name: string) => name in flagged && isTyped(command, name === "includeTop" ? "top" : name);
-  // The flag --top of `classify` is another one.
+  const flagNameOf = (name: string) => (name === "includeTop" ? "top" : name);
+  const isGiven = (name: string) =>
+    name in flagged && !except.includes(flagNameOf(name)) && isTyped(command, flagNameOf(name));
   const options = Object.fromEntries(values.filter(([name, value]) => value !== undefined && isGiven(name)));
   assertTogether({ smallest: 0, table: flagged }, options, flagText);
   return options;

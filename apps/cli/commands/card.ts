@@ -28,9 +28,9 @@ export default function registerCard(command: Command, io: CliIo): void {
     .option("--overwrite", "replace an existing file");
   const given = givenFlags(addClassifierOptions(command));
   command.action(async (model: string, flags: CardFlags) => {
-    const { output, overwrite, json, ...about } = flags;
+    const { output, overwrite, json } = flags;
     if (output !== undefined) assertOverwrite("option --output", output, overwrite);
-    const { platform, options } = await classifierArguments(command, about, io);
+    const { platform, options } = await classifierArguments(command, flags, io);
     const subject = await openSubject(model, platform, options);
     const words = given.filter((word, index) => !own.includes(word) && given[index - 1] !== "--output");
     const { preprocess, interpolation, fit } = options;

@@ -20,8 +20,8 @@ export default function registerClassify(command: Command, io: CliIo): void {
     examples: ["xception classify run/model.onnx cat.jpg photos/ --top 3", "xception classify imagenet cat.jpg --json"],
   }).option("--top <n>", "number of classes to print", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
-    const { top, device, json, ...about } = flags;
-    const { platform, options } = await classifierArguments(command, about, io);
+    const { top, device, json } = flags;
+    const { platform, options } = await classifierArguments(command, flags, io);
     const images = await imagesOf(paths, io, platform.files);
     const session = { device, once: images.length === 1, signal: io.signal };
     const classifier = await loadClassifier(model, { ...options, platform, session });

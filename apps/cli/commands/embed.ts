@@ -57,8 +57,7 @@ export default function registerEmbed(command: Command, io: CliIo): void {
       assertOverwrite("option --output", output, flags.overwrite);
       await assertWritable(output);
       const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
-      const { pooling: _, ...networkFlags } = flags;
-      const network = givenNetworkOptions(command, networkFlags);
+      const network = givenNetworkOptions(command, flags, ["pooling"]);
       let progress: Progress | undefined;
       const embedded = await embed(model, images, {
         ...{ network, architecture, allowMissing, key: flags.key, ...preprocessingOptions(flags) },

@@ -59,10 +59,10 @@ export default function registerEvaluate(command: Command, io: CliIo): void {
     .option("--map-weights <file>", "weight of each class in MAP@100, by name, as JSON");
   const given = givenFlags(addClassifierOptions(command));
   command.action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
-    const { batchSize, labelsFile, mapWeights, top, csv, report, temperature, output, device, json, ...about } = flags;
+    const { batchSize, labelsFile, mapWeights, top, csv, report, temperature, output, device, json } = flags;
     assertTogether(temperature, output);
     for (const file of [csv, report, output]) if (file !== undefined) await assertWritable(file);
-    const { platform, options } = await classifierArguments(command, about, io);
+    const { platform, options } = await classifierArguments(command, flags, io);
     const model = await loadModelOrGraph(modelFile, platform, options, { device });
     reportNotes(model.notes, io);
     if (output !== undefined) assertCalibratable("option --temperature", weighted(model, modelFile).network);

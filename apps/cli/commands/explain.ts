@@ -100,7 +100,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     const extensions = score ? (["html"] as const) : (["html", "png", "npy"] as const);
     const extension = output === undefined ? undefined : extensionOf(output, extensions, "--output");
     if (output !== undefined) await assertWritable(output);
-    const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
+    const { platform, options } = await classifierArguments(command, flags, io);
     const images = await imagesOf(paths, io, platform.files);
     if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
     const similar = flags.embeddings === undefined ? undefined : await similarTo(model, images, flags, io);
@@ -191,28 +191,6 @@ function reportIncompleteness(found: readonly Found[], io: CliIo): void {
     [`integrated-gradients: a map adds up to the change of the logit only within ${share}; increase --samples`],
     io,
   );
-}
-
-/** The flags about the model. */
-function networkFlags(flags: ExplainFlags): ClassifierFlags {
-  const {
-    output,
-    method,
-    class: _,
-    against,
-    layer,
-    samples,
-    augSmooth,
-    eigenSmooth,
-    seed,
-    score,
-    boxes,
-    embeddings,
-    folder,
-    json,
-    ...about
-  } = flags;
-  return about;
 }
 
 /** @throws {UsageError} a class is named: scores are those of each image's top class. */
