@@ -17,6 +17,7 @@ import { toMarkdown } from "../../report/markdown.ts";
 import { asMemory, counted, formatNumber, formatPercent, withCommas } from "../../report/numbers.ts";
 import { sealed } from "./card-file.ts";
 import { cardHead, datasetName } from "./head.ts";
+import { quantizationSection } from "./quantization.ts";
 import { type CardMetric, metricsIn, scoresIn, splits } from "./scores.ts";
 import { type CardSubject, writtenSubject } from "./subject.ts";
 import { type CardOptions, usageSection } from "./usage.ts";
@@ -67,6 +68,7 @@ function cardDocument(subject: CardSubject, options?: CardOptions): ReportDocume
       labels && classesSection(labels),
       dataSection(subject),
       trainingSection(subject),
+      quantizationSection(subject),
       metricsSection(subject),
       calibrationSection(subject),
       licenseSection(subject),
@@ -170,7 +172,7 @@ function dataSection({ provenance }: CardSubject): Section {
 }
 
 /** Provenance that another section shows. */
-const shownElsewhere = ["program", "data", "credits", "calibration", ...splits];
+const shownElsewhere = ["program", "data", "credits", "calibration", "quantization", "float32", ...splits];
 
 function trainingSection({ provenance = {} }: CardSubject): Section {
   const { recipe = {}, ...others } = provenance;
@@ -195,7 +197,8 @@ function metricsSection(subject: CardSubject): Section {
   const metrics = metricsIn(subject);
   const title = "Metrics";
   if (metrics.length === 0) {
-    const text = "The file does not state how well the model does. To find out: xception evaluate.";
+    const other = subject.provenance?.quantization === undefined ? "" : " beyond that";
+    const text = `The file does not state how well the model does${other}. To find out: xception evaluate.`;
     return { id: "metrics", title, blocks: paragraphs(text) };
   }
   const { epochs } = (subject.provenance?.recipe ?? {}) as { readonly epochs?: unknown };

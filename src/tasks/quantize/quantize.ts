@@ -7,7 +7,7 @@ import { type CompileGraphOptions, compileGraph } from "../../compiler/compile.t
 import { type LimitMethod, limitMethods } from "../../compiler/quantize/limits.ts";
 import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import { notEnoughImages } from "../../data/batches.ts";
-import type { Model } from "../../model/model.ts";
+import type { Model, Provenance } from "../../model/model.ts";
 import { encodeModel } from "../../model/model-writer.ts";
 import type { QuantizationRecord } from "../../report/quantization.ts";
 import { answersOf, compareAnswers } from "./answers.ts";
@@ -134,7 +134,7 @@ export async function quantize(
     const quantized = {
       ...model,
       quantization,
-      provenance: { ...model.provenance, quantization: provenanceOf(record) },
+      provenance: { ...provenanceOfFloat(model), quantization: provenanceOf(record) },
     };
     const bytes = encodeModel(quantized);
     return {
@@ -142,6 +142,13 @@ export async function quantize(
       record: { ...record, bytes: { before: encodeModel(model).length, after: bytes.length } },
     };
   }
+}
+
+/** What the float32 file states; its scores are kept under `float32`, since they are not those of the int8 model. */
+function provenanceOfFloat({ provenance = {} }: Model): Provenance {
+  const { validation, test, ...others } = provenance;
+  const scores = { ...(validation !== undefined && { validation }), ...(test !== undefined && { test }) };
+  return { ...others, ...(Object.keys(scores).length > 0 && { float32: scores }) };
 }
 
 /**

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { bind } from "../../../src/bind.ts";
 import { decodeModel } from "../../../src/model/model-file.ts";
 import { nodePlatform as platform } from "../../../src/runtime/node/platform.ts";
+import { modelFileCard } from "../../../src/tasks/card/card.ts";
 import { compareAnswers } from "../../../src/tasks/quantize/answers.ts";
 import { lostAccuracy, lostSpeed } from "../../../src/tasks/quantize/gate.ts";
 import { quantize } from "../../../src/tasks/quantize/quantize.ts";
@@ -51,6 +52,23 @@ describe("quantize", () => {
       data: "made up",
       quantization: { calibration: record.calibration, floatBlocks: [] },
     });
+  });
+
+  it("does not give the float32 model's scores as its own", async () => {
+    const validation = { images: 200, top1: 0.935, loss: 0.25 };
+    const scored = { ...model, provenance: { ...model.provenance, epoch: 3, validation } };
+    const { bytes, model: quantized, record } = await quantize(scored, images, options);
+    expect(quantized.provenance).toMatchObject({ epoch: 3, float32: { validation } });
+    expect(quantized.provenance).not.toHaveProperty("validation");
+    const card = (await modelFileCard("small.onnx", bytes, quantized)).replaceAll("\u00a0", " ");
+    expect(card).not.toContain("model-index");
+    expect(card).not.toContain("sensitivity");
+    const { agreement, accuracy } = record.change;
+    expect(card).toContain(`**Same class as float32**: ${(100 * agreement).toFixed(1)} % of 4 images (95 %: `);
+    expect(card).toContain(`float32 ${(100 * accuracy!.before).toFixed(1)} %`);
+    expect(card).toContain("**Blocks in float32**: none");
+    expect(card).toContain("The float32 model classified 93.5 % of 200 validation images correctly.");
+    expect(card).toContain("The file does not state how well the model does beyond that.");
   });
 
   it("keeps the worst blocks in float32 while limits are broken, and says which", async () => {
