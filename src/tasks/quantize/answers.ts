@@ -44,10 +44,16 @@ export async function answersOf(
   return answers;
 }
 
+/** The most probable class; of a single one, whether it is more probable than not. */
+function classOf(probabilities: Float32Array): number | undefined {
+  if (probabilities.length > 1) return topIndices(probabilities, 1)[0];
+  return probabilities[0]! >= 0.5 ? 0 : undefined;
+}
+
 /** Compares answers to the same images. */
 export function compareAnswers(before: Answers, after: Answers, images: readonly QuantizationImage[]): AnswerChange {
   const both = [...before.keys()].filter((index) => after.has(index));
-  const best = (answers: Answers, index: number) => topIndices(answers.get(index)!, 1)[0]!;
+  const best = (answers: Answers, index: number) => classOf(answers.get(index)!);
   const same = both.filter((index) => best(before, index) === best(after, index)).length;
   const differences = both.map((index) => {
     const now = after.get(index)!;

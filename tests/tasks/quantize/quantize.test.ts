@@ -109,6 +109,14 @@ describe("compareAnswers", () => {
   });
 });
 
+it("of a single class, compares whether it is more probable than not", () => {
+  const answers = (...values: number[]) => new Map(values.map((value, index) => [index, Float32Array.of(value)]));
+  const labeled = [0, 0, undefined, undefined].map((label, index) => ({ ...images[index]!, label }));
+  const change = compareAnswers(answers(0.9, 0.8, 0.1, 0.2), answers(0.8, 0.3, 0.2, 0.7), labeled);
+  expect(change.agreement).toBe(0.5);
+  expect(change.accuracy).toMatchObject({ images: 2, before: 1, after: 0.5, onlyBefore: 1, onlyAfter: 0 });
+});
+
 describe("the gate", () => {
   const limits = { maxDrop: 1, minAgreement: 0.98, allowSlower: false };
   const accuracy = (before: number, after: number) => {
