@@ -119,12 +119,18 @@ function pointingText({ hits, total }: NonNullable<ExplanationScore["pointing"]>
   return `${formatPercent(hits / total)} (${formatInterval(accuracyInterval(hits / total, total))}) of ${total}`;
 }
 
+/** With a minus sign, but never before zeros only. */
+function signed(value: number, decimals: number): string {
+  const text = Math.abs(value).toFixed(decimals);
+  return value < 0 && Number(text) > 0 ? `−${text}` : text;
+}
+
 /** Builds the report of the tests that methods of explanation have to pass. */
 export function explanationScoreDocument(
   { images, scores }: { readonly images: number; readonly scores: readonly ExplanationScore[] },
   facts: readonly Fact[],
 ): ReportDocument {
-  const written = ({ mean, deviation }: Spread) => `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
+  const written = ({ mean, deviation }: Spread) => `${signed(mean, 3)} ± ${deviation.toFixed(3)}`;
   const hasBoxes = scores.some(({ pointing }) => pointing);
   const table: Table = {
     type: "table",
@@ -140,8 +146,8 @@ export function explanationScoreDocument(
     rows: scores.map(({ method, deletion, insertion, difference, road, randomization, isSane, pointing }) => [
       method,
       ...[deletion, insertion, difference, road].map(written),
-      randomization && randomization[0]!.mean.toFixed(2),
-      randomization && randomization.at(-1)!.mean.toFixed(2),
+      randomization && signed(randomization[0]!.mean, 2),
+      randomization && signed(randomization.at(-1)!.mean, 2),
       ["random", "edges"].includes(method)
         ? "baseline"
         : isSane === undefined
