@@ -228,8 +228,8 @@ export interface ComparedPair {
     readonly pValue: number;
   }[];
   /**
-   * True if the difference is unlikely to be chance: the interval of several seeds excludes 0; or with one seed, by McNemar's
-   * test.
+   * True if the difference is unlikely to be chance: by McNemar's test of a seed, for the choice of images, and by the interval of
+   * several seeds, which excludes 0, for that of the seeds. The interval alone is too narrow if seeds happen to differ equally.
    */
   readonly isSignificant: boolean;
 }
@@ -242,9 +242,8 @@ export function comparePair(first: ComparedNetwork, second: ComparedNetwork): Co
   });
   const { mean: difference, interval } = meanWithInterval(paired.map(({ run, other }) => run.top1 - other.top1));
   const tests = paired.map(({ run, other }) => ({ seed: run.seed, ...mcNemarTest(run.correct, other.correct) }));
-  const isSignificant = interval
-    ? interval.low > 0 || interval.high < 0
-    : tests.some(({ pValue }) => pValue < significance);
+  const excludesZero = interval === undefined || interval.low > 0 || interval.high < 0;
+  const isSignificant = excludesZero && tests.some(({ pValue }) => pValue < significance);
   return { first: first.name, second: second.name, difference, interval, tests, isSignificant };
 }
 

@@ -58,6 +58,11 @@ test("one seed is judged by McNemar's test, and a difference within chance is ca
     tests: [{ pValue: 0.5 }],
   });
   expect(comparePair(networkOf("a", [80, 70]), networkOf("b", [70, 80])).isSignificant).toBe(false);
+  // Two seeds that differ by one image each: an interval of no width, but p = 1.
+  expect(comparePair(networkOf("a", [80, 70]), networkOf("b", [79, 69]))).toMatchObject({
+    interval: { low: expect.closeTo(0.01, 9) },
+    isSignificant: false,
+  });
 });
 
 test("the text names the best network, the sizes, the differences and the paper's findings", () => {
