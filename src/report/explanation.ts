@@ -3,7 +3,7 @@ import { accuracyInterval } from "../base/significance.ts";
 import { type Fact, type ImageGallery, numberColumn, type ReportDocument, type Table } from "./document.ts";
 import { heatScale } from "./heat-colors.ts";
 import { html, imageUrl, Markup } from "./markup.ts";
-import { counted, formatInterval, formatPercent } from "./numbers.ts";
+import { counted, formatPercent } from "./numbers.ts";
 
 /** An explained image on the sheet. */
 export interface ExplainedImage {
@@ -114,9 +114,11 @@ const legend = {
       .text,
 } as const;
 
-/** `72.0 % (58.3 to 82.5 %) of 50`. */
+/** `72.0 % (58.3–82.5) of 50`. */
 function pointingText({ hits, total }: NonNullable<ExplanationScore["pointing"]>): string {
-  return `${formatPercent(hits / total)} (${formatInterval(accuracyInterval(hits / total, total))}) of ${total}`;
+  const { low, high } = accuracyInterval(hits / total, total);
+  const [from, to] = [low, high].map((end) => (100 * end).toFixed(1));
+  return `${formatPercent(hits / total)} (${from}–${to}) of ${total}`;
 }
 
 /** With a minus sign, but never before zeros only. */
@@ -137,11 +139,11 @@ export function explanationScoreDocument(
     caption: `Mean and standard deviation over ${counted(images, "image")}`,
     columns: [
       { header: "Method", whole: true },
-      ...["Deletion ↓", "Insertion ↑", "Difference ↑", "ROAD ↑", "Random classifier", "Random network"].map(
+      ...["Deletion ↓", "Insertion ↑", "Difference ↑", "ROAD ↑", "Random\nclassifier", "Random\nnetwork"].map(
         numberColumn,
       ),
-      { header: "Sanity check", whole: true },
-      ...(hasBoxes ? [numberColumn("Pointing game ↑")] : []),
+      { header: "Sanity\ncheck", whole: true },
+      ...(hasBoxes ? [numberColumn("Pointing\ngame ↑")] : []),
     ],
     rows: scores.map(({ method, deletion, insertion, difference, road, randomization, isSane, pointing }) => [
       method,

@@ -46,13 +46,14 @@ figcaption{margin-top:8px}
 table{width:100%;border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 caption{position:sticky;left:0;max-width:100cqi;padding-bottom:8px;text-align:left}
 th,td{padding:7px 12px 7px 0;border-bottom:1px solid var(--line);text-align:left;font-weight:400}
-thead th{color:var(--muted);font-size:.86rem;white-space:nowrap}
+thead th{color:var(--muted);font-size:.86rem;vertical-align:bottom}
+thead th,thead .number{white-space:pre}
 thead th,tfoot th,tfoot td{position:sticky;background:var(--surface)}
 thead th{top:0}
 tfoot th,tfoot td{bottom:0;border-bottom:0;font-weight:650}
 tr>:last-child{padding-right:0}
 .health{--least:400px}
-.verdict{margin-bottom:20px;font-weight:600}.warning{display:inline-block;min-width:13rem;text-align:left;white-space:normal}.well{color:var(--right)}.ill,.warning{color:var(--wrong)}
+.verdict{margin-bottom:20px;font-weight:600}.warning{display:inline-block;text-align:left;white-space:normal}#health .warning{min-width:13rem}.well{color:var(--right)}.ill,.warning{color:var(--wrong)}
 .live{margin-top:24px;padding:16px 18px;background:var(--surface);border:1px solid var(--accent);border-radius:14px}
 .live .bar{display:block;width:100%;height:8px;margin:10px 0}
 .live .detail{color:var(--muted);font-size:.86rem}

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { table } from "../../src/report/document.ts";
+import { numberColumn, table } from "../../src/report/document.ts";
 import { toHtml } from "../../src/report/html.ts";
 import { type BrowserTest, startBrowserTest, whyNoBrowser } from "./browser.ts";
 
@@ -29,4 +29,22 @@ it("a caption is not cut off on a phone where its table is wider than the screen
   expect(before.right).toBeLessThanOrEqual(390);
   await page.evaluate(() => document.querySelector(".scroll")!.scrollTo({ left: 200, behavior: "instant" }));
   expect((await measure()).left).toBe(before.left);
+});
+
+it("breaks the header of a column where it says", async (context) => {
+  if (whyNoBrowser !== undefined) return context.skip(whyNoBrowser);
+  const page = await browser.open();
+  const columns = ["Method", numberColumn("Random\nclassifier"), { header: "Sanity\ncheck" }, numberColumn("One line")];
+  const short = table("Tests", columns, [["a", "1", "2", "3"]]);
+  await page.setContent(
+    await toHtml({ kind: "Report", title: "T", sections: [{ id: "a", title: "A", blocks: [short] }] }),
+  );
+  const lines = await page.evaluate(() =>
+    [...document.querySelectorAll("thead th")].map((cell) => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return new Set([...range.getClientRects()].map(({ top }) => top)).size;
+    }),
+  );
+  expect(lines).toEqual([1, 2, 2, 1]);
 });
