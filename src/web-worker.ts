@@ -1,4 +1,5 @@
 /** The worker of `xception-ts/web`: the verbs, bound to a browser. */
+import { FormatError } from "./base/errors.ts";
 import { bind } from "./bind.ts";
 import type { ModelParts } from "./model/model.ts";
 import { listModels, removeModel, type WebDownloadOptions } from "./runtime/web/downloads.ts";
@@ -22,8 +23,15 @@ serveVerbs(globalThis as never, (platformOptions: WebPlatformOptions) => {
   const withHooks = (verb: keyof typeof loading) => {
     return (...args: unknown[]) => {
       const { signal, onDownload, ...options } = (args[loading[verb]] ?? {}) as Hooks;
-      const load = bound({ signal, onDownload })[verb] as (...args: unknown[]) => unknown;
-      return load(...args.slice(0, loading[verb]), options);
+      const load = bound({ signal, onDownload })[verb] as (...args: unknown[]) => Promise<unknown>;
+      return load(...args.slice(0, loading[verb]), options).catch(async (error: unknown) => {
+        const source = args[loading[verb] - 1];
+        // A damaged download would stay damaged.
+        if (error instanceof FormatError && (typeof source === "string" || source instanceof URL)) {
+          await removeModel(String(source), platformOptions.baseUrl).catch(() => {});
+        }
+        throw error;
+      });
     };
   };
   return {

@@ -2,7 +2,7 @@ import { type CompileTarget, deviceFor, type Platform, type SessionOptions, type
 import { nameOfSource } from "../base/source.ts";
 import { compileInference } from "../compiler/inference.ts";
 import { toEngineWeights } from "../graph/weights.ts";
-import { namingFile, networkIsolation, withFileName } from "./isolation.ts";
+import { limitsOf, namingFile, withFileName } from "./isolation.ts";
 import type { ClassifierSession, LoadModelOptions } from "./load-model.ts";
 import type { Model } from "./model.ts";
 import { decodeForEngine, describeModel, isOwnModel } from "./model-file.ts";
@@ -46,7 +46,7 @@ export async function createClassifierSession(
   const given = { preprocessing, quantization, asInFiles: !engine.choosesDevice };
   const compileFor = (target: CompileTarget) => compileInference(network, engineWeights(), target, given);
   const graph = await compileFor({ device });
-  const isolation = networkIsolation(network, graph, where);
+  const isolation = await limitsOf(engine, network, graph, where);
   const inEngine = await engine.createSession(graph, { ...session, isolation, compileFor }).catch(namingFile(where));
   return { ...model, session: withFileName(inEngine, where) };
 }

@@ -8,7 +8,8 @@ import { elementTypeNumbers, modelProto } from "../compiler/onnx/schema.ts";
 import { type Preprocessing, scalePixels } from "../graph/preprocessing.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor, transpose } from "../tensor/tensor.ts";
-import { isolationOf, namingFile, rejectedBy } from "./isolation.ts";
+import { namingFile, rejectedBy } from "./isolation.ts";
+import { isolationOf } from "./network-isolation.ts";
 import { stacked } from "./outputs.ts";
 
 /** Largest side of an image, in pixels. */

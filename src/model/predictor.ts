@@ -30,7 +30,7 @@ import type { Preprocessing } from "../graph/preprocessing.ts";
 import { toEngineWeights, type Weights } from "../graph/weights.ts";
 import type { FloatTensor, Tensor } from "../tensor/tensor.ts";
 import { ImagePreparation, imageBatch } from "./images.ts";
-import { networkIsolation, withFileName } from "./isolation.ts";
+import { limitsOf, withFileName } from "./isolation.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 import { isFiniteRow, rowsOf, stacked } from "./outputs.ts";
 
@@ -297,7 +297,7 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
       compileInference(network, toEngineWeights(network, own), target, given);
     const compiled = await compileFor({ device: deviceFor(engine, options) });
     const where = `network "${network.name}"`;
-    const isolation = networkIsolation(network, compiled, where);
+    const isolation = await limitsOf(engine, network, compiled, where);
     return withFileName(await engine.createSession(compiled, { ...options, isolation, compileFor }), where);
   };
 }

@@ -4,8 +4,8 @@ import { imageInput, lower } from "../compiler/lower.ts";
 import { withoutImageResize } from "../compiler/onnx/images.ts";
 import { type ExpectedGraph, ownGraph } from "../compiler/onnx/own-graph.ts";
 import { imageSizeOf } from "../graph/network.ts";
-import { isolationOf, networkIsolation } from "./isolation.ts";
 import { type Model, resizesInGraph } from "./model.ts";
+import { isolationOf, networkIsolation } from "./network-isolation.ts";
 
 /**
  * The graph in a model file for images of the network's size, and the settings of its session, with limits: those of a graph of

@@ -39,13 +39,13 @@ export interface CachedModel {
 /**
  * Downloads through the browser's Cache API: each file once, then also offline. Where the page is not served securely there is
  * no cache, and files are downloaded each time.
+ * @param areKept false for files that may change, such as images.
  */
-export function webDownloads(options: WebDownloadOptions = {}): Downloads {
+export function webDownloads(options: WebDownloadOptions = {}, areKept = true): Downloads {
   return {
     async read(address) {
       const { url, checksum } = addressOf(address, options.baseUrl ?? location.href);
-      const isStored = /^https?:/.test(url);
-      const cache = isStored ? await openCache() : undefined;
+      const cache = areKept && /^https?:/.test(url) ? await openCache() : undefined;
       const found = await cache?.match(url);
       if (found) {
         const bytes = new Uint8Array(await found.arrayBuffer());

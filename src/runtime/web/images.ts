@@ -86,7 +86,7 @@ async function decodeFile(file: string | Uint8Array, options: DecodeOptions): Pr
   const bytes = file as Uint8Array<ArrayBuffer>;
   const where = `image of ${bytes.length} bytes`;
   if (bytes.length === 0) throw new FormatError({ where, what: "the file is empty" });
-  const bitmap = await createImageBitmap(new Blob([bytes])).catch((cause: unknown) => {
+  const bitmap = await createImageBitmap(new Blob([bytes.slice()])).catch((cause: unknown) => {
     throw new FormatError({
       where,
       what: "it is damaged, or not an image of a format that this browser reads",

@@ -8,6 +8,6 @@ export interface WebPlatformOptions extends WebDownloadOptions, WebEngineOptions
 
 /** A browser, on the page or in a worker: its image decoder, downloads into its cache, and engines in WebAssembly. */
 export function webPlatform(options: WebPlatformOptions = {}): Platform {
-  const downloads = webDownloads(options);
-  return { name: "web", engine: webEngine(options), images: webImages({ downloads }), downloads };
+  const images = webImages({ downloads: webDownloads(options, false) });
+  return { name: "web", engine: webEngine(options), images, downloads: webDownloads(options) };
 }

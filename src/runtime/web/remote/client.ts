@@ -1,4 +1,4 @@
-import { RuntimeUnavailableError } from "../../../base/errors.ts";
+import { RuntimeUnavailableError, UsageError } from "../../../base/errors.ts";
 import { packError, unpackError } from "../../error-transfer.ts";
 import { bitmapOf, isElement } from "../images.ts";
 import type { ToPage, ToWorker } from "./messages.ts";
@@ -25,12 +25,14 @@ export class WorkerClient {
     this.#options = options;
   }
 
-  /** Calls a method of an object in the worker; object 0 has the verbs. */
-  async call(method: string, args: readonly unknown[], object = 0): Promise<unknown> {
+  /**
+   * Calls a method of an object in the worker; object 0 has the verbs.
+   * @param kept frees signals and callbacks that are used after the call; default: they are freed with its answer.
+   */
+  async call(method: string, args: readonly unknown[], object = 0, kept?: (() => void)[]): Promise<unknown> {
     const moved = new Set<Transferable>();
     const ready = await Promise.all(args.map((each) => withBitmaps(each, moved)));
-    const signals: (() => void)[] = [];
-    const callbacks: number[] = [];
+    const release = kept ?? [];
     const packer: Packer = {
       reference: (value) => this.#ids.get(value),
       signal: (signal) => {
@@ -39,13 +41,13 @@ export class WorkerClient {
         // Posted after the call.
         if (signal.aborted) queueMicrotask(abort);
         signal.addEventListener("abort", abort);
-        signals.push(() => signal.removeEventListener("abort", abort));
+        release.push(() => signal.removeEventListener("abort", abort));
         return id;
       },
       callback: (callback) => {
         const id = this.#nextId();
         this.#callbacks.set(id, callback);
-        callbacks.push(id);
+        release.push(() => this.#callbacks.delete(id));
         return id;
       },
     };
@@ -53,12 +55,14 @@ export class WorkerClient {
       const packed = pack(ready, packer) as readonly unknown[];
       return await new Promise((resolve, reject) => {
         const id = this.#nextId();
-        this.#waiting.set(id, { resolve, reject });
         this.#post({ kind: "call", id, object, method, args: packed }, moved);
+        this.#waiting.set(id, { resolve, reject });
       });
+    } catch (cause) {
+      if ((cause as Error).name !== "DataCloneError") throw cause;
+      throw new UsageError({ where: method, what: "an argument was closed, or its memory given away", cause });
     } finally {
-      for (const stop of signals) stop();
-      for (const id of callbacks) this.#callbacks.delete(id);
+      if (!kept) for (const free of release) free();
       if (method === "dispose" || method === "return") this.#proxies.delete(object);
     }
   }
@@ -115,19 +119,22 @@ export class WorkerClient {
 
   #proxy({ id, fields, methods, generators }: RemoteObject): object {
     const worker = this.#worker;
-    const call = (method: string, args: readonly unknown[]): Promise<unknown> => {
-      if (this.#worker === worker) return this.call(method, args, id);
+    const call = (method: string, args: readonly unknown[], kept?: (() => void)[]): Promise<unknown> => {
+      if (this.#worker === worker) return this.call(method, args, id, kept);
       return Promise.reject(ended("it was started again since this was loaded"));
     };
     const proxy: Record<string | symbol, unknown> = { ...(unpack(fields, this.#unpacker) as object) };
     for (const method of methods) proxy[method] = (...args: readonly unknown[]) => call(method, args);
     for (const method of generators) {
       proxy[method] = async function* (...args: readonly unknown[]) {
-        const results = (await call(method, args)) as AsyncGenerator<unknown, void, void>;
+        const kept: (() => void)[] = [];
+        let results: AsyncGenerator<unknown, void, void> | undefined;
         try {
+          results = (await call(method, args, kept)) as AsyncGenerator<unknown, void, void>;
           for (let each = await results.next(); !each.done; each = await results.next()) yield each.value;
         } finally {
-          await results.return();
+          for (const free of kept) free();
+          await results?.return();
         }
       };
     }

@@ -72,7 +72,7 @@ export function pack(value: unknown, packer: Packer, name = "argument"): unknown
   }
   if (ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer) packer.moved?.add(value.buffer);
   if (isPostable(value)) return value;
-  if (packer.object === undefined) throw ownCode(name);
+  if (packer.object === undefined) throw ownCode(name, "a value of this kind cannot be sent to the worker");
   return packed({ [key]: "object", object: packer.object(value) });
 }
 
@@ -117,10 +117,10 @@ function isPostable(value: object): boolean {
   );
 }
 
-function ownCode(name: string): UsageError {
+function ownCode(name: string, what = "its code runs on the page, but is needed in the worker"): UsageError {
   return new UsageError({
-    where: name.replace(/^argument\.\d+\.?/, "option ").trim(),
-    what: "its code runs on the page, but is needed in the worker",
+    where: name.replace(/^argument\.\d+\./, "option "),
+    what,
     remedy: "Use a value by name, or run bind(webPlatform()) in a worker of your own.",
   });
 }

@@ -12,6 +12,8 @@ type Methods = Readonly<Record<string, (...args: readonly unknown[]) => unknown>
 export function serveVerbs(channel: Channel, verbs: (options: object) => object): void {
   const objects = new Map<number, object>();
   const signals = new Map<number, AbortController>();
+  /** Signals that generators go on using. */
+  const kept = new WeakMap<object, readonly number[]>();
   const callbacks = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   /** Objects with getters, and the values that the page knows. */
   const posted = new Map<object, { readonly id: number; readonly getters: Readonly<Record<string, unknown>> }>();
@@ -49,6 +51,7 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
   };
 
   const call = async ({ id, object, method, args }: ToWorker & { readonly kind: "call" }): Promise<void> => {
+    const target = objects.get(object)!;
     const own: number[] = [];
     const unpacker: Unpacker = {
       reference: (known) => objects.get(known),
@@ -64,18 +67,21 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
           callBack(callback, given),
     };
     try {
-      const target = objects.get(object) as Methods;
-      const value = await target[method]!(...(unpack(args, unpacker) as unknown[]));
+      const value = await (target as Methods)[method]!(...(unpack(args, unpacker) as unknown[]));
+      if (isGenerator(value)) kept.set(value, own.splice(0));
       const moved = new Set<Transferable>();
       postChanges();
       post({ kind: "answer", id, value: pack(value, packer(moved)) }, moved);
     } catch (error) {
       post({ kind: "answer", id, error: packError(whyNotLoaded(error) ?? error) });
     }
-    for (const signal of own) signals.delete(signal);
-    if (method === "dispose") posted.delete(objects.get(object)!);
+    if (method === "dispose") posted.delete(target);
     // The last call of a generator.
-    if (method === "return") objects.delete(object);
+    if (method === "return") {
+      own.push(...(kept.get(target) ?? []));
+      objects.delete(object);
+    }
+    for (const signal of own) signals.delete(signal);
   };
 
   const take = ({ id, value, error }: Reply): void => {
@@ -109,6 +115,10 @@ function whyNotLoaded(cause: unknown): RuntimeUnavailableError | undefined {
 }
 
 const asyncGenerator = Object.getPrototypeOf(async function* () {});
+
+function isGenerator(value: unknown): value is object {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
 
 function methodsOf(object: object): Pick<RemoteObject, "methods" | "generators"> {
   const methods: string[] = [];
