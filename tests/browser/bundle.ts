@@ -25,7 +25,11 @@ export interface Bundle {
 export async function bundleLibrary(): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ["src/web.ts", "src/web-worker.ts"],
+    entryPoints: {
+      web: "src/web.ts",
+      "web-worker": "src/web-worker.ts",
+      "program-thread": "src/runtime/web/program-thread.ts",
+    },
     bundle: true,
     splitting: true,
     minify: true,

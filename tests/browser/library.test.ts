@@ -82,10 +82,16 @@ test("classifies every kind of image of a page as Node does", async (context) =>
       labels: classifier.labels,
       inputSize: classifier.inputSize,
       images: all.length,
+      areThreads: classifier.engine!.threads === Math.min(navigator.hardwareConcurrency, 8),
       width: bitmap.width,
     };
   });
-  expect(found).toMatchObject({ labels: ["cat", "dog", "owl"], inputSize: { width: 80, height: 71 }, images: 3 });
+  expect(found).toMatchObject({
+    labels: ["cat", "dog", "owl"],
+    inputSize: { width: 80, height: 71 },
+    images: 3,
+    areThreads: true,
+  });
   // A bitmap of the caller stays usable.
   expect(found.width).toBe(131);
   for (const result of Object.values(found.results)) expectSame(logits(result), wanted);

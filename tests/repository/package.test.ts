@@ -65,7 +65,7 @@ test("no document runs npm's package `xception`, which is another project's", ()
 test("every entry can be imported by name", () => {
   const { exports, name } = JSON.parse(readProjectFile("package.json")) as { exports: Exports; name: string };
   const entries = Object.keys(exports).filter((entry) => !entry.endsWith(".json"));
-  expect(entries).toEqual([".", "./node", "./web", "./web-worker"]);
+  expect(entries).toEqual([".", "./node", "./web", "./web-worker", "./web-thread"]);
   // Browsers import the others, see tests/browser.
   for (const entry of entries.slice(0, 2)) {
     const script = `import * as all from "${name}${entry.slice(1)}"; console.log(all.countParameters(all.networkWeights(all.xception())).total);`;

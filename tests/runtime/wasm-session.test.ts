@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import type { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { compileGraph } from "../../src/compiler/compile.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
@@ -5,6 +7,8 @@ import type { OpConfig } from "../../src/graph/ops.ts";
 import { decodeProgram, encodeProgram, isProgram } from "../../src/graph/program.ts";
 import { storedTypes } from "../../src/graph/weights.ts";
 import { createSession, probeModel } from "../../src/runtime/node/engine.ts";
+import { startThread } from "../../src/runtime/node/wasm-threads.ts";
+import type { RunnerOrder } from "../../src/runtime/wasm/runner.ts";
 import { createProgramSession } from "../../src/runtime/wasm/session.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
@@ -112,6 +116,21 @@ describe("a session", () => {
     );
     await expect(session.run({ images: floatTensor([1, 3]) })).rejects.toThrow('received "float32 1×3"');
     await session.dispose();
+  });
+
+  it("lets its threads end by themselves", async () => {
+    const exits: Promise<unknown>[] = [];
+    const start = async (order: RunnerOrder) => {
+      const thread = await startThread(order);
+      exits.push(once(thread as Worker, "exit"));
+      return thread;
+    };
+    const session = await createProgramSession(relu, { threads: 3, startThread: start });
+    const { y } = await session.run({ images: floatTensor([1, 2], Float32Array.of(-1, 2)) });
+    expect(y).toEqual(floatTensor([1, 2], Float32Array.of(0, 2)));
+    await session.dispose();
+    // Terminated, they would exit with 1.
+    expect(await Promise.all(exits)).toEqual([[0], [0]]);
   });
 
   it("says why a thread does not start", async () => {

@@ -15,7 +15,7 @@ export interface RunnerOrder {
 }
 
 /** Places of the threads' numbers at the start of the memory, in int32. */
-const [runs, arrived, steps, failures] = [0, 1, 2, 3] as const;
+const [runs, arrived, steps, failures, ended] = [0, 1, 2, 3, 4] as const;
 /** Looks at a number so often before the thread sleeps: waking it takes longer than most waits. */
 const spins = 2000;
 
@@ -31,7 +31,7 @@ export class Runner {
     const scalar = scalarKernels(memory);
     const scratch = program.memoryBytes + thread * scratchBytes(kernels, program.depth);
     this.#threads = threads;
-    this.#state = new Int32Array(memory.buffer, 0, 4);
+    this.#state = new Int32Array(memory.buffer, 0, 5);
     this.#calls = program.steps.map((step) => {
       const { kernel, units, panels } = step;
       const args = step.args as readonly number[];
@@ -77,12 +77,20 @@ export class Runner {
     return Atomics.exchange(this.#state, failures, 0) !== 0;
   }
 
-  /** Runs whenever the session does, and never returns. */
-  follow(): never {
-    let last = 0;
-    while (true) {
+  /** Lets the other threads return from `follow`, also from the middle of a run. */
+  end(): void {
+    Atomics.store(this.#state, ended, 1);
+    for (const place of [runs, steps]) {
+      Atomics.add(this.#state, place, 1);
+      Atomics.notify(this.#state, place);
+    }
+  }
+
+  /** Runs whenever the session does, until it ends. */
+  follow(): void {
+    for (let last = 0; ; last++) {
       wait(this.#state, runs, last);
-      last++;
+      if (this.#hasEnded()) return;
       for (const { compute } of this.#calls) {
         try {
           compute();
@@ -94,9 +102,14 @@ export class Runner {
     }
   }
 
+  #hasEnded(): boolean {
+    return Atomics.load(this.#state, ended) !== 0;
+  }
+
   /** Waits until all threads have done this step. */
   #meet(): void {
     const step = Atomics.load(this.#state, steps);
+    if (this.#hasEnded()) return;
     if (Atomics.add(this.#state, arrived, 1) + 1 < this.#threads) {
       wait(this.#state, steps, step);
       return;

@@ -14,7 +14,7 @@ import {
 } from "./web-assembly.ts";
 import { expandWeights } from "./weights.ts";
 
-/** A thread that follows a session. */
+/** A thread that follows a session, and ends with it. */
 export interface FollowingThread {
   /** Ends it, whatever it is doing. */
   terminate(): unknown;
@@ -60,7 +60,7 @@ export async function createProgramSession(
     for (const thread of running) thread.terminate();
     throw unavailable(`a thread cannot be started: ${(failed.reason as Error).message}`, failed.reason);
   }
-  return new ProgramSession(program, memory, new Runner({ ...order, thread: 0 }), running, profile ? [] : undefined);
+  return new ProgramSession(program, memory, new Runner({ ...order, thread: 0 }), profile ? [] : undefined);
 }
 
 function createFor(program: Program, module: object, threads: number, isShared: boolean): WasmMemory {
@@ -85,21 +85,13 @@ export class ProgramSession implements Session {
   readonly #program: Program;
   readonly #memory: WasmMemory;
   readonly #runner: Runner;
-  readonly #threads: readonly FollowingThread[];
   #events: ProfileEvent[] | undefined;
 
-  constructor(
-    program: Program,
-    memory: WasmMemory,
-    runner: Runner,
-    threads: readonly FollowingThread[],
-    events: ProfileEvent[] | undefined,
-  ) {
+  constructor(program: Program, memory: WasmMemory, runner: Runner, events: ProfileEvent[] | undefined) {
     this.outputShapes = new Map(program.outputs.map(({ name, shape }) => [name, ["N", ...shape.slice(1)]]));
     this.#program = program;
     this.#memory = memory;
     this.#runner = runner;
-    this.#threads = threads;
     this.#events = events;
   }
 
@@ -147,7 +139,8 @@ export class ProgramSession implements Session {
   }
 
   async dispose(): Promise<void> {
-    for (const thread of this.#threads) thread.terminate();
+    // Threads end by themselves: Chromium never frees the memory of those that are terminated while they wait.
+    this.#runner.end();
   }
 }
 

@@ -4,10 +4,12 @@ import { Runner, type RunnerOrder } from "../wasm/runner.ts";
 const scope = globalThis as unknown as {
   onmessage: (event: { readonly data: RunnerOrder }) => void;
   postMessage(message: unknown): void;
+  close(): void;
 };
 
 scope.onmessage = ({ data }) => {
   const runner = new Runner(data);
   scope.postMessage("ready");
   runner.follow();
+  scope.close();
 };

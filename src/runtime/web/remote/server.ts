@@ -1,4 +1,4 @@
-import { messageOf, RuntimeUnavailableError, XceptionError } from "../../../base/errors.ts";
+import { messageOf, RuntimeUnavailableError, UsageError, XceptionError } from "../../../base/errors.ts";
 import { packError, unpackError } from "../../error-transfer.ts";
 import type { Channel, Reply, ToWorker } from "./messages.ts";
 import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./packing.ts";
@@ -51,7 +51,7 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
   };
 
   const call = async ({ id, object, method, args }: ToWorker & { readonly kind: "call" }): Promise<void> => {
-    const target = objects.get(object)!;
+    const target = objects.get(object) ?? disposed;
     const own: number[] = [];
     const unpacker: Unpacker = {
       reference: (known) => objects.get(known),
@@ -75,10 +75,10 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
     } catch (error) {
       post({ kind: "answer", id, error: packError(whyNotLoaded(error) ?? error) });
     }
-    if (method === "dispose") posted.delete(target);
     // The last call of a generator.
-    if (method === "return") {
-      own.push(...(kept.get(target) ?? []));
+    if (method === "return") own.push(...(kept.get(target) ?? []));
+    if (method === "return" || method === "dispose") {
+      posted.delete(target);
       objects.delete(object);
     }
     for (const signal of own) signals.delete(signal);
@@ -98,6 +98,21 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
     else take(message);
   });
 }
+
+/** Takes the place of objects that were disposed, so that their memory is freed. */
+const disposed = new Proxy(
+  {},
+  {
+    get: (_, method) => () => {
+      if (method === "dispose") return;
+      throw new UsageError({
+        where: "model in the worker",
+        what: "it has been given back with dispose()",
+        remedy: "Load it again, or dispose of it later.",
+      });
+    },
+  },
+);
 
 /** Chromium and Firefox; Safari; webpack. */
 const notLoaded = /dynamically imported module|Importing a module script failed|Loading chunk/;
