@@ -8,6 +8,7 @@ import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
+import { featureStages } from "../../src/models/feature-stages.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { Explainer, type ExplainOptions, loadExplainer } from "../../src/tasks/explain/explainer.ts";
 import { gradientCam, resizeMap } from "../../src/tasks/explain/maps.ts";
@@ -321,7 +322,7 @@ describe("options", () => {
     ],
     [
       { layer: "pool" },
-      `explain option layer: network "small" has no layer of this name with feature maps; received "pool"; expected a name such as last_act`,
+      `explain option layer: network "small" has no layer of this name with feature maps; received "pool"; expected a name such as last_act, or the number of a stage`,
     ],
     [{ samples: 0 }, "explain option samples: this value is not allowed; received 0"],
   ];
@@ -329,6 +330,14 @@ describe("options", () => {
     const error = await explainer.explain(image, options).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(UsageError);
     expect((error as Error).message).toContain(message);
+  });
+
+  it("a stage is a layer by its number", async () => {
+    const { stage, layer, shape } = featureStages(explainer.network).at(-1)!;
+    const byNumber = await explainer.explain(image, { layer: String(stage) });
+    expect(byNumber).toMatchObject({ layer, map: { shape: shape.slice(0, 2) } });
+    expect(byNumber.map.data).toEqual((await explainer.explain(image, { layer })).map.data);
+    await expect(explainer.explain(image, { layer: "9" })).rejects.toThrow("or the number of a stage");
   });
 
   it("against must not be the top class that is explained", async () => {

@@ -80,7 +80,10 @@ export default function registerExplain(command: Command, io: CliIo): void {
     )
     .option("--class <name>", "class to explain (default: the top class)")
     .option("--against <name>", "explain the difference from this class (default: none)")
-    .option("--layer <name>", "layer whose activations are explained (default: the last feature map)")
+    .option(
+      "--layer <name>",
+      "layer whose activations are explained, or number of a stage (default: the last feature map)",
+    )
     .option(
       "--samples <n>",
       "runs of the network, for methods that need many (default: the method's)",

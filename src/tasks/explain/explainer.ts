@@ -7,7 +7,7 @@ import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { type LoadModelOptions, loadModelOrGraph } from "../../model/load-model.ts";
 import { notFinite } from "../../model/predictor.ts";
-import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
+import { featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type Evidence, type ExplanationMethod, explanationMethods, isUsed, methods } from "./methods.ts";
 import { hasLayers, loadProbe, type Observation, type Probe } from "./probe.ts";
@@ -20,7 +20,7 @@ export interface ExplainOptions {
   readonly label?: string | undefined;
   /** Contrasts the class with this one: explains the difference of their scores. */
   readonly against?: string | undefined;
-  /** Layer of a CAM's activations; default: the last feature map. */
+  /** Layer of a CAM's activations, or the number of a stage, see `featureStages`; default: the last feature map. */
   readonly layer?: string | undefined;
   /**
    * Runs of the network, for methods that need many: points on the path of `integrated-gradients` (at most 256: fewer if
@@ -107,14 +107,8 @@ export class Explainer {
    */
   async explain(source: ImageSource, options: ExplainOptions = {}): Promise<Explanation> {
     this.assertValid(options);
-    const {
-      method = this.defaultMethod,
-      layer = lastMapOf(this.network),
-      signal,
-      augSmooth,
-      eigenSmooth,
-      seed = 0,
-    } = options;
+    const { method = this.defaultMethod, signal, augSmooth, eigenSmooth, seed = 0 } = options;
+    const layer = options.layer === undefined ? lastMapOf(this.network) : layerOf(this.network, options.layer)!;
     const { reads, samples = 1, explain } = methods[method];
     const how = { layer, samples: options.samples ?? samples, eigenSmooth: eigenSmooth ?? false, seed };
     const layers = this.#probe.layersRead(reads, layer);
@@ -180,12 +174,12 @@ export class Explainer {
       });
     }
     if (label !== undefined && against === label) throw sameClass(label, "it is the explained class");
-    if (layer !== undefined && !this.network.layers.some((each) => each.name === layer && isFeatureMap(each))) {
+    if (layer !== undefined && layerOf(this.network, layer) === undefined) {
       throw new UsageError({
         where: "explain option layer",
         what: `network "${this.network.name}" has no layer of this name with feature maps`,
         received: layer,
-        expected: `a name such as ${lastMapOf(this.network)}`,
+        expected: `a name such as ${lastMapOf(this.network)}, or the number of a stage`,
         remedy: "`xception summary` lists the layers.",
       });
     }
@@ -210,6 +204,12 @@ export class Explainer {
     if (against !== target.label) return { predictions, target, against: named(against) };
     throw sameClass(against!, "it is the image's top class, which is explained");
   }
+}
+
+/** The layer of this name with feature maps, or of the stage of this number. */
+function layerOf(network: Network, wanted: string): string | undefined {
+  if (network.layers.some((each) => each.name === wanted && isFeatureMap(each))) return wanted;
+  return featureStages(network).find(({ stage }) => String(stage) === wanted)?.layer;
 }
 
 function sameClass(received: string, what: string): UsageError {
