@@ -300,3 +300,13 @@ test("refuses weights of another network, and --allow-missing without weights", 
     'option --allow-missing: there are no weights to start from; received "*". Add --weights.',
   );
 });
+
+test("training for int8 says in its report and card that validation was rounded", async () => {
+  await writeFile(join(work, "start.h5"), published);
+  const { exitCode, stderr } = await trainWith("--weights", join(work, "start.h5"), "--quantization-aware");
+  expect(exitCode, stderr).toBe(0);
+  const report = await readFile(join(work, "run", "report.html"), "utf8");
+  expect(report).toContain("that of int8, also in validation; the model file has float32 weights");
+  const card = await readFile(join(work, "run", "model.onnx.md"), "utf8");
+  expect(card).toMatch(/validation images \(.*\); computed with the rounding of int8/);
+});

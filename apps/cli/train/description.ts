@@ -139,6 +139,9 @@ function settingsOf({ plan, validation, test, folder }: Run): Fact[] {
     { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}` },
+    ...(settings.quantizationAware
+      ? [{ name: "Rounding", value: "that of int8, also in validation; the model file has float32 weights" }]
+      : []),
     ...(settings.temperature ? [{ name: "Calibration", value: "temperature, fitted to the validation images" }] : []),
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
     { name: "Augmentation", value: augmentationText(settings) },

@@ -201,7 +201,7 @@ function metricsSection(subject: CardSubject): Section {
     const text = `The file does not state how well the model does${other}. To find out: xception evaluate.`;
     return { id: "metrics", title, blocks: paragraphs(text) };
   }
-  const { epochs } = (subject.provenance?.recipe ?? {}) as { readonly epochs?: unknown };
+  const { epochs, quantizationAware } = (subject.provenance?.recipe ?? {}) as Readonly<Record<string, unknown>>;
   const isChosen = Number(epochs) > 1;
   const value = ({ type, value: number }: CardMetric) =>
     type === "loss" ? formatNumber(number) : formatPercent(number);
@@ -213,8 +213,10 @@ function metricsSection(subject: CardSubject): Section {
         const own = metrics.filter((metric) => metric.split === split);
         if (own.length === 0) return [];
         const chosen = isChosen && split === "validation" ? "; they also chose the epoch, which favors them" : "";
+        const rounded =
+          quantizationAware === true && split === "validation" ? "; computed with the rounding of int8" : "";
         return table(
-          `${counted(own[0]!.images, `${split} image`)} (${datasetName(subject, split)})${chosen}`,
+          `${counted(own[0]!.images, `${split} image`)} (${datasetName(subject, split)})${rounded}${chosen}`,
           ["Metric", numberColumn("Value"), numberColumn("95 % interval")],
           own.map((metric) => [
             metric.name,
