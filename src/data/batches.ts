@@ -264,12 +264,18 @@ export class BatchSource {
 /** The error of a data set with too few usable images. */
 export function notEnoughImages(skipped: readonly SkippedFile[], usable: number, needed: number): DataError {
   const reasons = skipped.slice(0, 3).map(({ reason }) => ` ${reason}`);
+  const isSkipped = reasons.length > 0;
+  const left = isSkipped ? ` (${skipped.length} skipped)` : "";
+  const remedyOr = (other: string) => (isSkipped ? `The first that were skipped:${reasons.join("")}` : other);
+  if (needed === 1) {
+    const what = `there are no usable images${left}`;
+    return new DataError({ where: "data set", what, remedy: remedyOr("Add images.") });
+  }
   return new DataError({
     where: "data set",
-    what: `there are not enough usable images for a batch${reasons.length > 0 ? ` (${skipped.length} skipped)` : ""}`,
+    what: `there are not enough usable images for a batch${left}`,
     received: usable,
     expected: `at least ${needed}`,
-    remedy:
-      reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add images or use smaller batches.",
+    remedy: remedyOr("Add images or use smaller batches."),
   });
 }

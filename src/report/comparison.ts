@@ -119,9 +119,10 @@ function csvRow(network: ComparedNetwork, run: ComparedRun) {
 
 function headlinesOf(best: ComparedNetwork, networks: readonly ComparedNetwork[], seeds: number): readonly Headline[] {
   const { mean, interval } = accuracyOf(best);
+  const names = networks.filter((network) => accuracyOf(network).mean === mean).map(({ name }) => name);
   const seconds = networks.flatMap(({ runs }) => runs).reduce((sum, run) => sum + secondsOf(run), 0);
   return [
-    { name: "Most accurate", value: best.name, note: `${formatPercent(mean)}${intervalText(interval)}` },
+    { name: "Most accurate", value: names.join(" and "), note: `${formatPercent(mean)}${intervalText(interval)}` },
     {
       name: "Training",
       value: seconds < 60 ? formatDuration(seconds) : `${Math.round(seconds / 60)} min`,

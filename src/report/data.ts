@@ -76,6 +76,8 @@ export interface DataExamination {
   readonly labelIssues?: readonly LabelIssue[] | undefined;
   /** Accuracy of the classifier by which labels were checked, on images that it has not seen. */
   readonly crossValidatedAccuracy?: number | undefined;
+  /** Number of classes whose labels were not checked, since they have too few images. */
+  readonly unjudgedClasses?: number | undefined;
   readonly odd: readonly OddImage[];
   /** Images without problems, one for each group of copies. */
   readonly clean: readonly string[];
@@ -145,8 +147,7 @@ export function examinationDocument(
   thumbnails: ReadonlyMap<string, Uint8Array>,
   facts: readonly Fact[],
 ): ReportDocument {
-  const { images, classes, unreadable, duplicates, leaks, similar, labelIssues, crossValidatedAccuracy, odd, clean } =
-    found;
+  const { images, classes, unreadable, duplicates, leaks, similar, labelIssues, odd, clean } = found;
   const page = shown(found);
   const copies = duplicates.reduce((sum, { files }) => sum + files.length - 1, 0);
   return {
@@ -160,7 +161,7 @@ export function examinationDocument(
       {
         name: "Labels in doubt",
         value: labelIssues ? withCommas(labelIssues.length) : "–",
-        note: accuracyNote(crossValidatedAccuracy),
+        note: accuracyNote(found),
       },
     ],
     sections: [
@@ -189,8 +190,15 @@ export function examinationDocument(
   };
 }
 
-function accuracyNote(accuracy: number | undefined): string {
-  return accuracy === undefined ? "needs --weights" : `cross-validated accuracy ${formatPercent(accuracy)}`;
+function accuracyNote(found: DataExamination): string {
+  const { crossValidatedAccuracy: accuracy } = found;
+  if (accuracy === undefined) return "needs --weights";
+  return `cross-validated accuracy ${formatPercent(accuracy)}${unjudgedNote(found)}`;
+}
+
+function unjudgedNote({ unjudgedClasses = 0 }: DataExamination): string {
+  if (unjudgedClasses === 0) return "";
+  return `; ${counted(unjudgedClasses, "class has", "classes have")} too few images to be checked`;
 }
 
 function section(id: string, title: string, galleries: readonly ImageGallery[]): Section | undefined {
@@ -277,7 +285,9 @@ export function describeExamination(found: DataExamination): string {
     copies: copies.length > 0 ? copies.join(", ") : "0",
     "in both sets": validationImages > 0 ? counted(leaks.length, "group") : undefined,
     similar: similar && `${counted(similar.length, "pair")}${acrossText(similar)}`,
-    "labels in doubt": labelIssues ? withCommas(labelIssues.length) : "not checked (needs --weights)",
+    "labels in doubt": labelIssues
+      ? `${withCommas(labelIssues.length)}${unjudgedNote(found)}`
+      : "not checked (needs --weights)",
     "unlike others": kinds.length > 0 ? kinds.join(", ") : "0",
     clean: withCommas(clean.length),
   };

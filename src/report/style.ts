@@ -96,7 +96,7 @@ const search = `
 .gone{display:flex;align-items:center;justify-content:center;aspect-ratio:1;padding:14px;color:var(--muted);background:var(--line);font-size:.86rem;text-align:center}
 .photos p,.pairs p{border-color:var(--line)}
 .gallery.pairs{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));margin-top:24px}
-.pairs img{aspect-ratio:2;padding:0}
+.pairs img{aspect-ratio:2;padding:0;background:none}
 .similar{display:grid;grid-template-columns:repeat(4,1fr);gap:6px;padding:0 12px 12px}
 .pairs .similar img,.similar .gone{aspect-ratio:1;padding:0;border-radius:6px;object-fit:cover;font-size:.7rem}
 .similar figcaption{margin:3px 0 0;color:var(--muted);font-size:.74rem;overflow-wrap:anywhere}

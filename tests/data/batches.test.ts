@@ -246,7 +246,7 @@ describe("damaged files", () => {
   it("end the pass when too few are left", async () => {
     const evaluation = source(4, {}, [0, 1, 2, 3]).batches.evaluationBatches();
     expect(await refusal(all(evaluation))).toMatchInlineSnapshot(
-      `"DATA data set: there are not enough usable images for a batch (4 skipped); received 0; expected at least 1. The first that were skipped: image "0": the image is damaged. image "1": the image is damaged. image "2": the image is damaged."`,
+      `"DATA data set: there are no usable images (4 skipped). The first that were skipped: image "0": the image is damaged. image "1": the image is damaged. image "2": the image is damaged."`,
     );
     const training = source(5, {}, [0, 1]).batches.trainingBatches(0);
     expect(await refusal(all(training))).toMatchInlineSnapshot(

@@ -65,6 +65,13 @@ test("one seed is judged by McNemar's test, and a difference within chance is ca
   });
 });
 
+test("networks of the same accuracy are named together", () => {
+  const tied = [networkOf("a", [80, 82]), networkOf("b", [82, 80]), networkOf("c", [70, 72])];
+  expect(describeComparison({ ...comparison, networks: tied }, { width: 110 })).toContain(
+    "Most accurate: a and b, 81.0 %",
+  );
+});
+
 test("the text names the best network, the sizes, the differences and the paper's findings", () => {
   const text = describeComparison(comparison, { width: 110 });
   // t(2) · 2 / √3 = 4.97 points around 82 %.

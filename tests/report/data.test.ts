@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type DataExamination, examinationDocument, shownFiles } from "../../src/report/data.ts";
+import { type DataExamination, describeExamination, examinationDocument, shownFiles } from "../../src/report/data.ts";
 
 const files = (count: number, kind: string) => Array.from({ length: count }, (_, index) => `${kind}/${index}.jpg`);
 
@@ -29,6 +29,18 @@ it("shows the first 100 problems of each kind, and says so", () => {
   ]);
   const copies = sections.find((section) => section?.id === "copies")!;
   expect(copies.blocks.length).toBe(100);
+});
+
+it("says that classes are too small for their labels to be checked", () => {
+  const small = { ...found, labelIssues: [], crossValidatedAccuracy: 0.5, unjudgedClasses: 2 };
+  const { headlines } = examinationDocument(small, new Map(), []);
+  expect(headlines!.at(-1)).toEqual({
+    name: "Labels in doubt",
+    value: "0",
+    note: "cross-validated accuracy 50.0\u00a0%; 2 classes have too few images to be checked",
+  });
+  expect(describeExamination(small)).toMatch(/^labels in doubt {2}0; 2 classes have too few images to be checked$/m);
+  expect(describeExamination({ ...small, unjudgedClasses: 0 })).toMatch(/^labels in doubt {2}0$/m);
 });
 
 it("has the images of these problems, each once, whatever there are more of", () => {

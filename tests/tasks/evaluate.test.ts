@@ -126,7 +126,7 @@ describe("evaluating is refused", () => {
     const samples = [{ name: "broken.png", label: 0, image: Uint8Array.of(1, 2, 3) }];
     const error = await errorOf(evaluate(model, { ...dataset, samples }, { platform }));
     expect(error).toBeInstanceOf(DataError);
-    expect(error.message).toContain("there are not enough usable images");
+    expect(error.message).toContain("there are no usable images (1 skipped). The first that were skipped:");
   });
 
   it("when the caller has stopped it", async () => {
@@ -145,7 +145,7 @@ describe("evaluating is refused", () => {
     const bias = weights.get("predictions/bias")!;
     weights.set("predictions/bias", { ...bias, data: bias.data.map(() => Number.NaN) });
     const { message } = await errorOf(evaluate({ ...model, weights }, dataset, { platform }));
-    expect(message).toMatch(/^data set: there are not enough usable images .* outputs for it are NaN or infinite/);
+    expect(message).toMatch(/^data set: there are no usable images .* outputs for it are NaN or infinite/);
     weights.delete("predictions/bias");
     expect(await errorOf(evaluate({ ...model, weights }, dataset, { platform }))).toBeInstanceOf(WeightsError);
   });

@@ -89,6 +89,7 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
     similar: features && findSimilarImages(withoutCopies(features, duplicates)),
     labelIssues: labels?.issues,
     crossValidatedAccuracy: labels?.accuracy,
+    unjudgedClasses: labels?.unjudged,
     odd: oddImages(own),
     clean: own.map(({ file }) => file).filter((file) => !dropped.has(file)),
   };

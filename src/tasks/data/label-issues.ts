@@ -16,6 +16,8 @@ export interface LabelCheck {
   readonly issues: readonly LabelIssue[];
   /** Accuracy on images that the classifier has not seen, 0 to 1. */
   readonly accuracy: number;
+  /** Number of classes with too few images to be judged. */
+  readonly unjudged: number;
 }
 
 /** Classes of fewer images are not judged. */
@@ -45,5 +47,6 @@ export function findLabelIssues({ images, values }: LabeledFeatures): LabelCheck
     const isInDoubt = suggestedProbability >= leastRatio * probability && counts.get(own)! >= leastImages;
     return isInDoubt ? [{ file, label, suggested: classes[best]!, probability, suggestedProbability }] : [];
   });
-  return { issues: issues.sort((a, b) => a.probability - b.probability), accuracy: correct / images.length };
+  const unjudged = [...counts.values()].filter((count) => count < leastImages).length;
+  return { issues: issues.sort((a, b) => a.probability - b.probability), accuracy: correct / images.length, unjudged };
 }

@@ -244,6 +244,6 @@ describe("findLabelIssues", () => {
     expect(findLabelIssues(clouds(40, [])).issues).toEqual([]);
     const { images, values } = clouds(40, []);
     const few = images.map((image, index) => (index < 2 ? { ...image, label: "d" } : image));
-    expect(findLabelIssues({ images: few, values }).issues).toEqual([]);
+    expect(findLabelIssues({ images: few, values })).toMatchObject({ issues: [], unjudged: 1 });
   });
 });
