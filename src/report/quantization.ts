@@ -93,7 +93,7 @@ function verdictSection(record: QuantizationRecord, failures: readonly string[])
       Accuracy: `${formatPercent(accuracy.after)} (95\u00a0%: ${formatInterval(accuracy.afterInterval)}), float32 ${formatPercent(accuracy.before)}, at most ${counted(limits.maxDrop, "point")} less`,
       "McNemar's test": `only float32 correct ${accuracy.onlyBefore}, only this model correct ${accuracy.onlyAfter}, p = ${formatNumber(accuracy.pValue)}`,
     }),
-    "Largest difference of a probability": `${formatNumber(change.meanDifference)} on average`,
+    "Largest difference of a probability": `${change.meanDifference.toFixed(4)} on average`,
     Speed: `${speed.factor.toFixed(2)} × float32 on this machine (${speed.afterMs.toFixed(1)} against ${speed.beforeMs.toFixed(1)} ms an image, alternating)`,
     Calibration: `${counted(calibration.images, "image")}, method ${calibration.method}, seed ${calibration.seed}`,
     Weights: `${weightBits} bits, one scale for each ${perTensor ? "kernel" : "filter"}`,
@@ -134,7 +134,7 @@ function blockSection({ blocks, floatBlocks }: QuantizationRecord): Section {
     ["Block", numberColumn("Layers"), numberColumn("Difference"), "Computed in"],
     blocks.map(({ name, layers, difference }) => [
       ...[name, `${layers.length}`],
-      { text: formatNumber(difference), share: difference / largest },
+      { text: difference.toFixed(4), share: difference / largest },
       floatBlocks.includes(name) ? "float32" : "int8",
     ]),
   );
