@@ -1,44 +1,33 @@
 import type { Command } from "commander";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import { choice, listOf } from "../../../src/base/kinds.ts";
-import type { Platform } from "../../../src/base/platform.ts";
-import { printableLine } from "../../../src/base/printable.ts";
-import { readBoxes } from "../../../src/data/boxes.ts";
-import { encodeNpy } from "../../../src/formats/npy.ts";
 import { type ClassifierSession, type LoadedModel, loadModelOrGraph } from "../../../src/model/load-model.ts";
 import { factsOf } from "../../../src/report/document.ts";
-import {
-  drawExplanation,
-  type ExplainedImage,
-  explanationDocument,
-  explanationScoreDocument,
-} from "../../../src/report/explanation.ts";
-import { toHtml } from "../../../src/report/html.ts";
 import { counted, formatPercent } from "../../../src/report/numbers.ts";
-import { toText } from "../../../src/report/text.ts";
-import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
-import { defaultMethodOf, Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
-import { resizeMap } from "../../../src/tasks/explain/maps.ts";
+import { assertWritable } from "../../../src/runtime/node/files.ts";
+import { defaultMethodOf, Explainer } from "../../../src/tasks/explain/explainer.ts";
 import {
   type ExplanationMethod,
   explanationMethods,
   isUsed,
   smallIncompleteness,
 } from "../../../src/tasks/explain/methods.ts";
-import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
 import { hasLayers, loadProbe } from "../../../src/tasks/explain/probe.ts";
-import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
-import { searchAll } from "../../../src/tasks/features/embed.ts";
-import type { Neighbor } from "../../../src/tasks/features/embeddings.ts";
 import { flagOf } from "../../../src/train/settings/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
-import { platformFor } from "../downloads.ts";
-import { type EmbeddingsPlace, openEmbeddings, rowOf, thumbnailsOf } from "../embedded-images.ts";
+import {
+  describeExplanation,
+  explanationJson,
+  type Found,
+  similarTo,
+  writeExplanations,
+} from "../explain/explanations.ts";
+import { writeScores } from "../explain/scores.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
-import { extensionOf, renderPng } from "../output-file.ts";
-import { reportSkipped, startProgress } from "../progress.ts";
+import { extensionOf } from "../output-file.ts";
+import { startProgress } from "../progress.ts";
 
 interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
   readonly output?: string;
@@ -141,11 +130,11 @@ export default function registerExplain(command: Command, io: CliIo): void {
     }
     const isWritten =
       output !== undefined &&
-      (await write(output, extension!, found, { loaded, platform, about, place: similar?.place, io }));
+      (await writeExplanations(output, extension!, found, { loaded, platform, about, place: similar?.place, io }));
     if (isWritten && !json) io.stderr(`Wrote ${output}\n`);
     reportIncompleteness(found, io);
-    if (json) writeJson(io, found.map(toJson));
-    else for (const each of found) if (output === undefined || "error" in each) io.stdout(describe(each));
+    if (json) writeJson(io, found.map(explanationJson));
+    else for (const each of found) if (output === undefined || "error" in each) io.stdout(describeExplanation(each));
     const failed = new Set(found.flatMap((each) => ("error" in each ? [each.file] : [])));
     if (failed.size > 0) {
       throw new DataError({
@@ -154,35 +143,6 @@ export default function registerExplain(command: Command, io: CliIo): void {
       });
     }
   });
-}
-
-/** An image, its most similar ones if embeddings are given, and its explanation or the error. */
-type Found = ImageArgument & { readonly neighbors: readonly Neighbor[] | undefined } & (
-    | { readonly explanation: Explanation }
-    | { readonly error: Error }
-  );
-
-/** Similar images to find of each. */
-const similarImages = 4;
-
-/** The images of an embeddings file that are most similar to each, by its file, and where they are. */
-async function similarTo(
-  model: string,
-  images: readonly ImageArgument[],
-  { embeddings: file, folder, device, ...flags }: ExplainFlags,
-  io: CliIo,
-): Promise<{ readonly neighbors: ReadonlyMap<string, readonly Neighbor[]>; readonly place: EmbeddingsPlace }> {
-  const { embeddings, place } = await openEmbeddings(file!, folder);
-  const queries = images.map((each) => ({ image: each.image, row: rowOf(each.file, embeddings.images, place) }));
-  const session = { device, signal: io.signal };
-  const search = { platform: platformFor(flags, io), session, top: similarImages };
-  const neighbors = new Map<string, readonly Neighbor[]>();
-  let index = 0;
-  for await (const result of searchAll(model, queries, embeddings, search)) {
-    const each = images[index++]!;
-    if ("neighbors" in result) neighbors.set(each.file, result.neighbors);
-  }
-  return { neighbors, place };
 }
 
 function reportIncompleteness(found: readonly Found[], io: CliIo): void {
@@ -253,124 +213,4 @@ function assertOneImage(images: readonly ImageArgument[], { method = [] }: Expla
     received: `${counted(images.length, "image")} and ${counted(Math.max(1, method.length), "method")}`,
     remedy: "Write .html, or print all maps with --json.",
   });
-}
-
-/** Returns whether there was anything to write. */
-async function write(
-  output: string,
-  extension: "html" | "png" | "npy",
-  found: readonly Found[],
-  {
-    loaded,
-    platform,
-    about,
-    place,
-    io,
-  }: {
-    readonly loaded: LoadedModel | ClassifierSession;
-    readonly platform: Platform;
-    readonly about: readonly { readonly name: string; readonly value: string }[];
-    readonly place: EmbeddingsPlace | undefined;
-    readonly io: CliIo;
-  },
-): Promise<boolean> {
-  const explained = found.flatMap((each) => ("explanation" in each ? [each] : []));
-  if (explained.length === 0) return false;
-  if (extension === "npy") {
-    await writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
-    return true;
-  }
-  const similar = explained.flatMap(({ neighbors = [] }) => neighbors);
-  const jpegs =
-    extension === "html" && place
-      ? await thumbnailsOf(similar, place, platform.images, io)
-      : new Map<string, Uint8Array>();
-  const images: ExplainedImage[] = [];
-  for (const { file, image, explanation, neighbors } of explained) {
-    const { fit } = loaded.preprocessing;
-    const pair = await overlaidPair(image, explanation, { codec: platform.images, fit });
-    const { width, height } = pair;
-    const png = await platform.images.encodePng(pair);
-    const shown = neighbors?.map((each) => ({ ...each, jpeg: jpegs.get(each.file) }));
-    images.push({ ...explanation, file, against: explanation.against?.label, png, width, height, neighbors: shown });
-  }
-  const isPng = extension === "png";
-  const content = isPng ? renderPng(drawExplanation(images[0]!), 72) : toHtml(explanationDocument(images, about));
-  await writeFileAtomic(output, await content);
-  return true;
-}
-
-async function writeScores(
-  model: LoadedModel | ClassifierSession,
-  images: readonly ImageArgument[],
-  {
-    flags,
-    methods,
-    platform,
-    about,
-    io,
-  }: {
-    readonly flags: ExplainFlags;
-    readonly methods: readonly ExplanationMethod[];
-    readonly platform: Platform;
-    readonly about: readonly { readonly name: string; readonly value: string }[];
-    readonly io: CliIo;
-  },
-): Promise<void> {
-  const { layer, samples, augSmooth, eigenSmooth, seed, device, output, json } = flags;
-  const choice = { layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
-  const boxes =
-    flags.boxes === undefined
-      ? undefined
-      : readBoxes(new TextDecoder().decode(await platform.files!.read(flags.boxes)), `file "${flags.boxes}"`);
-  let progress: ReturnType<typeof startProgress> | undefined;
-  const result = await scoreExplanations(model, images, {
-    ...choice,
-    platform,
-    session: { device, signal: io.signal },
-    methods,
-    boxes,
-    onProgress: ({ done, total }) => {
-      progress ??= startProgress(io, { label: "testing", total });
-      progress.update(done);
-    },
-  }).finally(() => progress?.stop());
-  reportSkipped(result.skipped, io);
-  const document = explanationScoreDocument(result, about);
-  if (output !== undefined) await writeFileAtomic(output, await toHtml(document));
-  if (json) writeJson(io, result);
-  else io.stdout(`${toText(document, { width: io.columns ?? 120 })}\n`);
-  for (const { method, isSane } of result.scores) {
-    if (isSane === false)
-      io.stderr(`warning: ${method} failed the sanity check: its maps hardly depend on the weights\n`);
-  }
-}
-
-function toJson(each: Found) {
-  const { file, neighbors } = each;
-  if ("error" in each) return { file, error: each.error.message };
-  const { image: _, map, ...explanation } = each.explanation;
-  const width = map.shape[1]!;
-  const rows = Array.from({ length: map.shape[0]! }, (__, row) => [...map.data.slice(row * width, (row + 1) * width)]);
-  return { file, ...explanation, map: rows, neighbors };
-}
-
-/** A sketch of the map in characters, about twice as wide as high. */
-function describe(each: Found): string {
-  if ("error" in each) return `${each.file}\n  not explained: ${each.error.message}\n`;
-  const { label, probability, against, method, layer, map, maximum } = each.explanation;
-  const contrast = against === undefined ? "" : ` rather than ${against.label}`;
-  const title = `${formatPercent(probability).padStart(7)}  ${label}${contrast}, ${method}${layer === undefined ? "" : ` of ${layer}`}`;
-  if (maximum <= 0) return `${each.file}\n${title}: no evidence found\n`;
-  const [rows, columns] = [12, 24];
-  const { data } = resizeMap(map, [rows, columns]);
-  const shades = [" ", "░", "▒", "▓", "█"];
-  const shade = (value: number) => shades[Math.min(4, Math.max(0, Math.floor((5 * value) / maximum)))]!;
-  const lines = Array.from({ length: rows }, (_, row) => {
-    return `         │${Array.from(data.subarray(row * columns, (row + 1) * columns), shade).join("")}│\n`;
-  });
-  const similar = each.neighbors?.map(({ similarity, label = "", file }) => {
-    return `         ${similarity.toFixed(3)}  ${printableLine(label)}  ${printableLine(file)}\n`;
-  });
-  return `${each.file}\n${title.replaceAll("\u00a0", " ")}\n${lines.join("")}${similar?.join("") ?? ""}`;
 }
