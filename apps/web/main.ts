@@ -11,12 +11,12 @@ const views = {
     await attempt(() => view.open());
     return view;
   },
-  check: async () => {
-    const [{ CheckView }, { detectCapabilities }] = await Promise.all([
-      import("./check/view.ts"),
-      import("./check/capabilities.ts"),
+  prove: async () => {
+    const [{ ProveView }, { detectCapabilities }] = await Promise.all([
+      import("./prove/view.ts"),
+      import("./prove/capabilities.ts"),
     ]);
-    return new CheckView(await detectCapabilities());
+    return new ProveView(await detectCapabilities());
   },
 } as const;
 

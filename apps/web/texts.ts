@@ -5,7 +5,7 @@ export const texts = {
   title: "Xception",
   tagline: "An image network in your browser. Your images never leave this computer.",
   skip: "Skip to the content",
-  views: { try: "Try", inside: "Look inside", teach: "Teach", check: "Prove" },
+  views: { try: "Try", inside: "Look inside", teach: "Teach", prove: "Prove" },
   footer: {
     paper: "Xception: Deep Learning with Depthwise Separable Convolutions, François Chollet, CVPR 2017",
     emoji:
@@ -181,7 +181,7 @@ export const texts = {
     clear: "Remove everything",
     clearAgain: "Really remove everything?",
   },
-  check: {
+  prove: {
     title: "Check this browser",
     lead: "What this browser gives the network, how fast that is here, and how far its numbers are from Keras's. Everything is computed now, on this computer.",
     browser: "This browser",

@@ -83,7 +83,7 @@ test.skipIf(browserMissing)(
   "shows the view that was asked for last, and the first for an unknown address",
   async () => {
     await withView("try", async (page) => {
-      const views = ["check", "teach", "inside", "try"];
+      const views = ["prove", "teach", "inside", "try"];
       for (const view of views) await page.evaluate((name) => void Object.assign(location, { hash: name }), view);
       await page.evaluate(
         (names) => Promise.all(names.map((name) => customElements.whenDefined(`${name}-view`))).then(() => {}),
@@ -185,7 +185,7 @@ test.skipIf(browserMissing)("takes images that are dragged onto a class, and say
 });
 
 test.skipIf(browserMissing)("says so when the page's worker cannot start", async () => {
-  await withView("check", async (page) => {
+  await withView("prove", async (page) => {
     await page.route("**/worker-*.js", (route) => route.abort());
     await page.getByRole("button", { name: "Compare" }).click();
     await page.locator(".notice").waitFor();

@@ -331,7 +331,7 @@ describe.skipIf(browserMissing)("Teach", () => {
 
 describe.skipIf(browserMissing)("Prove", () => {
   test("computes Keras's numbers there and then", async () => {
-    await withView("check", async ({ page }) => {
+    await withView("prove", async ({ page }) => {
       await page.getByRole("button", { name: "Compare" }).click();
       await page.getByText("Passed.").waitFor({ timeout: 100_000 });
       const differences = await page.locator(".taps td").allTextContents();
@@ -343,7 +343,7 @@ describe.skipIf(browserMissing)("Prove", () => {
   test("measures the speed of the model in use, and names the engine", async () => {
     await using classifier = await loadClassifier(model);
     const { width, height } = classifier.inputSize;
-    await withView("check", async ({ page }) => {
+    await withView("prove", async ({ page }) => {
       await page.getByRole("button", { name: "Measure" }).click();
       const image = `for an image of ${width}×${height} with “Emoji demo”`;
       const text = new RegExp(
@@ -356,7 +356,7 @@ describe.skipIf(browserMissing)("Prove", () => {
 
   test("says how to get threads on a host without isolation", async () => {
     const plain = await serveSite({ isolated: false });
-    const { page, problems } = await openWatched(browser, `${plain.address}#check`);
+    const { page, problems } = await openWatched(browser, `${plain.address}#prove`);
     await page.getByText("threads share memory only on an isolated page").waitFor();
     await page.getByText("Cross-Origin-Opener-Policy: same-origin").waitFor();
     expect(problems).toEqual([]);

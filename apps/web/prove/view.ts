@@ -8,13 +8,13 @@ import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
 import type { Capabilities } from "./capabilities.ts";
 
-const words = texts.check;
+const words = texts.prove;
 
 /** Images that are classified to measure the speed, after one that warms up. */
 const timedImages = 20;
 
 /** What this browser can do, how fast it is here, and how far its numbers are from Keras's. */
-export class CheckView extends HTMLElement {
+export class ProveView extends HTMLElement {
   readonly #capabilities: Capabilities;
   readonly #speed = h("p", { class: "big", ariaLive: "polite" });
   readonly #speedText = h("p", { class: "muted status below" });
@@ -48,7 +48,7 @@ export class CheckView extends HTMLElement {
       h("p", { class: "lead" }, words.lead),
       h(
         "div",
-        { class: "check" },
+        { class: "prove" },
         h("section", { class: "card" }, h("h2", {}, words.browser), factsOf(this.#capabilities)),
         h(
           "div",
@@ -141,4 +141,4 @@ function factsOf({ vectors, threads, isolated, gpu, half }: Capabilities): HTMLE
   );
 }
 
-customElements.define("check-view", CheckView);
+customElements.define("prove-view", ProveView);
