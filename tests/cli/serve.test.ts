@@ -36,6 +36,18 @@ async function start(command = 'exec "$@"'): Promise<{ readonly child: ChildProc
 }
 
 describe.skipIf(process.platform === "win32")("xception serve", () => {
+  it("says where it serves the model, and where to try it", async () => {
+    const child = spawn(process.execPath, [builtProgram(root), "serve", model, "--port", "0"], { cwd: root });
+    let printed = "";
+    for await (const text of child.stdout) {
+      printed += text;
+      if (printed.includes("/try\n")) break;
+    }
+    child.kill("SIGKILL");
+    const url = /at (http:\S+)\n/.exec(printed)?.[1];
+    expect(printed).toBe(`Serving ${model} at ${url}\nTo try it on an image, open ${url}/try\n`);
+  });
+
   it("answers what it has accepted before SIGTERM, refuses the rest, and exits with 0", async () => {
     const { child, url } = await start();
     const client = createClient(url);

@@ -82,7 +82,10 @@ export default function registerServe(command: Command, io: CliIo): void {
       await Promise.race([server.load(), stopped]);
       if (!signal.aborted) {
         if (json) writeJson(io, { url, ...(grpc !== undefined && { grpcPort: grpc }) });
-        else io.stdout(`Serving ${source} at ${url}${grpc === undefined ? "" : `, gRPC on port ${grpc}`}\n`);
+        else {
+          io.stdout(`Serving ${source} at ${url}${grpc === undefined ? "" : `, gRPC on port ${grpc}`}\n`);
+          io.stdout(`To try it on an image, open ${url}/try\n`);
+        }
       }
       await stopped;
     } finally {
