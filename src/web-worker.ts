@@ -5,6 +5,7 @@ import type { ModelParts } from "./model/model.ts";
 import { listModels, removeModel, type WebDownloadOptions } from "./runtime/web/downloads.ts";
 import { type WebPlatformOptions, webPlatform } from "./runtime/web/platform.ts";
 import { serveVerbs } from "./runtime/web/remote/server.ts";
+import type { Verbs } from "./verbs.ts";
 
 /** Verbs whose options may name a signal, and a function for the progress of downloads; and the place of their options. */
 const loading = {
@@ -19,24 +20,29 @@ const loading = {
 type Hooks = Pick<WebDownloadOptions, "signal" | "onDownload">;
 
 serveVerbs(globalThis as never, (platformOptions: WebPlatformOptions) => {
-  const bound = (hooks: Hooks = {}) => bind(webPlatform({ ...platformOptions, ...hooks }));
-  const withHooks = (verb: keyof typeof loading) => {
-    return (...args: unknown[]) => {
-      const { signal, onDownload, ...options } = (args[loading[verb]] ?? {}) as Hooks;
-      const load = bound({ signal, onDownload })[verb] as (...args: unknown[]) => Promise<unknown>;
-      return load(...args.slice(0, loading[verb]), options).catch(async (error: unknown) => {
-        const source = args[loading[verb] - 1];
-        // A damaged download would stay damaged.
-        if (error instanceof FormatError && (typeof source === "string" || source instanceof URL)) {
-          await removeModel(String(source), platformOptions.baseUrl).catch(() => {});
-        }
-        throw error;
-      });
+  const call = async (verb: keyof Verbs, args: readonly unknown[]): Promise<unknown> => {
+    const at = verb in loading ? loading[verb as keyof typeof loading] : args.length;
+    const { signal, onDownload, ...options } = (args[at] ?? {}) as Hooks;
+    const platform = webPlatform({ ...platformOptions, signal, onDownload });
+    const addresses: string[] = [];
+    const read = (address: string) => {
+      addresses.push(address);
+      return platform.downloads!.read(address);
     };
+    const run = bind({ ...platform, downloads: { read } })[verb] as (...args: readonly unknown[]) => unknown;
+    try {
+      return await run(...args.slice(0, at), ...(verb in loading ? [options] : []));
+    } catch (error) {
+      // Damaged downloads would stay damaged; which of them it is, the error does not say.
+      if (error instanceof FormatError) {
+        await Promise.allSettled(addresses.map((address) => removeModel(address, platformOptions.baseUrl)));
+      }
+      throw error;
+    }
   };
+  const verbs = Object.keys(bind(webPlatform())) as (keyof Verbs)[];
   return {
-    ...bound(),
-    ...Object.fromEntries(Object.keys(loading).map((verb) => [verb, withHooks(verb as keyof typeof loading)])),
+    ...Object.fromEntries(verbs.map((verb) => [verb, (...args: unknown[]) => call(verb, args)])),
     saveModel: async (model: ModelParts) => {
       const { encodeModel } = await import("./model/model-writer.ts");
       return new Blob([encodeModel(model) as Uint8Array<ArrayBuffer>]);

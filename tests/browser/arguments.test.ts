@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { encodeModel } from "../../src/model/model-writer.ts";
@@ -109,4 +110,49 @@ test("a damaged model is not kept: once the server has the whole one, it is load
   expect(await load()).toBe("FORMAT");
   browser.serve("/late.onnx", model);
   expect(await load()).toEqual(["cat", "dog", "owl"]);
+});
+
+test("no part of a damaged model is kept, whatever it was needed for", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const page = await browser.open();
+  const part = (name: string) => readFileSync(`tests/golden/formats/small-tfjs/${name}`);
+  for (const name of ["model.json", "weights-1.bin"]) browser.serve(`/late/${name}`, part(name));
+  const open = () =>
+    page.evaluate(() =>
+      xception.openModel("late/model.json").then(
+        ({ network }) => network.name,
+        ({ code }) => code,
+      ),
+    );
+  browser.serve("/late/weights-2.bin", part("weights-2.bin").subarray(0, 100));
+  expect(await open()).toBe("FORMAT");
+  browser.serve("/late/weights-2.bin", part("weights-2.bin"));
+  expect(await open()).toBe("model1");
+  const embed = () =>
+    page.evaluate(() =>
+      xception.embed("embedded.onnx", [{ file: "a", image: "image.png" }]).then(
+        ({ images }) => images.map(({ file }) => file),
+        ({ code }) => code,
+      ),
+    );
+  browser.serve("/embedded.onnx", model.slice(0, 5000));
+  expect(await embed()).toBe("FORMAT");
+  browser.serve("/embedded.onnx", model);
+  expect(await embed()).toEqual(["a"]);
+});
+
+test("says that ONNX Runtime's files are missing, and leaves no error to nobody", async () => {
+  if (whyNoBrowser !== undefined) return;
+  const page = await browser.open();
+  const unhandled: string[] = [];
+  page.on("pageerror", ({ message }) => unhandled.push(message));
+  await page.route("**/ort-wasm-*", (route) => route.abort());
+  const message = await page.evaluate(async () => {
+    const explainer = await xception.loadExplainer("model.onnx");
+    return explainer.explain("image.png").catch(({ code, message }) => `${code} ${message}`);
+  });
+  expect(message).toBe(
+    "RUNTIME_UNAVAILABLE ONNX Runtime in WebAssembly: its files cannot be loaded. Check the connection and the server, then reload the page.",
+  );
+  expect(unhandled).toEqual([]);
 });

@@ -21,13 +21,20 @@ export async function openOnnxSession(
 ): Promise<OnnxSession> {
   const create = () => build.InferenceSession.create(model, { ...settings, logSeverityLevel: 3 });
   const session = await queue.add(create).catch((cause: unknown) => {
-    throw new RuntimeUnavailableError({
-      where: "ONNX Runtime in WebAssembly",
-      what: `it cannot load the model: ${messageOf(cause)}`,
-      cause,
-    });
+    throw notOpened(cause);
   });
   return new OnnxSession(build, session, queue);
+}
+
+function notOpened(cause: unknown): RuntimeUnavailableError {
+  const where = "ONNX Runtime in WebAssembly";
+  const reason = messageOf(cause);
+  // The build does not try a second time.
+  if (/no available backend/.test(reason)) {
+    const remedy = "Check the connection and the server, then reload the page.";
+    return new RuntimeUnavailableError({ where, what: "its files cannot be loaded", remedy, cause });
+  }
+  return new RuntimeUnavailableError({ where, what: `it cannot load the model: ${reason}`, cause });
 }
 
 /** The input of a session that takes one batch of images, with N = 1. */

@@ -201,6 +201,8 @@ export class Probe {
     const { network, weights } = this.model as ExplainedModel;
     const compiled = compileActivationGradient(network, weights, { layer, batchSize: batch, blockSize });
     const loaded = { compiled, session: this.#platform.engine.createSession(compiled.model, this.#options) };
+    // A failure is reported where the session is needed, after the image's own run.
+    loaded.session.catch(() => {});
     this.#gradients.set(key, loaded);
     return loaded;
   }
