@@ -3,7 +3,7 @@ import type { LayerType } from "../../src/graph/layers.ts";
 /** Every text of the page, to be translated in one place. */
 export const texts = {
   title: "Xception",
-  tagline: "An image network in your browser. Your images never leave this computer.",
+  tagline: "An image network in your browser. Your images never leave your device.",
   skip: "Skip to the content",
   views: { try: "Try", inside: "Look inside", teach: "Teach", prove: "Prove" },
   footer: {
@@ -28,7 +28,7 @@ export const texts = {
     facts: (classes: string, size: string) => `${classes} ${classes === "1" ? "class" : "classes"} · images of ${size}`,
     other: "Use another model",
     otherText:
-      "A file of Keras (.keras, .h5), ONNX, PyTorch or timm (.safetensors), all files of a TensorFlow.js model, or an address. They stay on this computer.",
+      "A file of Keras (.keras, .h5), ONNX, PyTorch or timm (.safetensors), all files of a TensorFlow.js model, or an address. They stay on your device.",
     open: "Open a file",
     backToEmoji: "Emoji demo",
     url: "Address of a model",
@@ -37,7 +37,7 @@ export const texts = {
   },
   try: {
     title: "What is in the image?",
-    lead: "The network runs on this computer. Choose, drop or paste an image, or let it look through the webcam.",
+    lead: "The network runs on your device. Choose, drop or paste an image, or let it look through the webcam.",
     drop: "Drop an image here",
     choose: "Choose an image",
     webcam: "Webcam",
@@ -107,7 +107,7 @@ export const texts = {
   },
   teach: {
     title: "Teach it your own classes",
-    lead: "Give each class some images, from files or the webcam. The network learns to tell them apart in seconds, on this computer.",
+    lead: "Give each class some images, from files or the webcam. The network learns to tell them apart in seconds, on your device.",
     newClass: (number: number) => `Class ${number}`,
     className: "Name of the class",
     removeClass: (name: string) => `Remove ${name}`,
@@ -183,7 +183,7 @@ export const texts = {
   },
   prove: {
     title: "Check this browser",
-    lead: "What this browser gives the network, how fast that is here, and how far its numbers are from Keras's. Everything is computed now, on this computer.",
+    lead: "What this browser gives the network, how fast that is here, and how far its numbers are from Keras's. Everything is computed now, on your device.",
     browser: "This browser",
     vectors: "Vector instructions (WebAssembly SIMD)",
     vectorsOf: {
