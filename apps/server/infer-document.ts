@@ -9,7 +9,7 @@ import type { ServedModel } from "./served-model.ts";
 import { elementsFromBytes, elementsFromJson, tensorBytes } from "./tensors.ts";
 
 /** Header with the length of the JSON document in a body that goes on with binary data. */
-export const inferHeader = "inference-header-content-length";
+const inferHeader = "inference-header-content-length";
 
 const parameters = optional(record(either(string, either(number(), onOff()))));
 // `data` is checked with the tensor's type and shape.

@@ -48,7 +48,7 @@ export class RankTally {
 }
 
 /** Number of top classes kept per image, as in the paper's MAP@100. */
-export const guessesPerImage = 100;
+const guessesPerImage = 100;
 
 /**
  * Ranks predictions by class, for the mean average precision of images with several labels.

@@ -83,7 +83,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
 }
 
 /** Converts bytes `[1, H, W, 3]` to the graph's input, `pixel · scale + offset` rounded to float32 as in the engine. */
-export function toGraphInput(
+function toGraphInput(
   { channelsFirst, channels, size: [height, width] }: GraphImages,
   pixels: Uint8Array,
   preprocessing: Preprocessing,

@@ -51,7 +51,7 @@ const pageClasses = [
 ] as const;
 
 /** Returns whether a value is an image that only a browser knows. */
-export function isPageImage(value: unknown): value is PageImage {
+function isPageImage(value: unknown): value is PageImage {
   return pageClasses.some((name) => {
     const known = (globalThis as Readonly<Record<string, unknown>>)[name];
     return typeof known === "function" && value instanceof known;

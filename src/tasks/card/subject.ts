@@ -46,7 +46,7 @@ export interface CardSubject extends Partial<ModelDescription> {
 }
 
 /** Describes a file of a model. */
-export async function cardFile(name: string, bytes: Uint8Array): Promise<CardFile> {
+async function cardFile(name: string, bytes: Uint8Array): Promise<CardFile> {
   return { name, bytes: bytes.length, sha256: await sha256(bytes) };
 }
 
@@ -91,13 +91,13 @@ async function networkSubject(source: WeightsSource, options: LoadModelOptions):
 }
 
 /** The facts about a network of layers. */
-export function describeNetwork(model: Omit<ModelToWrite, "weights">) {
+function describeNetwork(model: Omit<ModelToWrite, "weights">) {
   const { network } = model;
   return { ...model, parameters: countParameters(networkWeights(network)).total, inputShape: inputShapeOf(network) };
 }
 
 /** The input and output of a graph of ours without preprocessing. */
-export function graphImagesOf({ format, network }: Pick<OpenedModel, "format" | "network">): GraphImages | undefined {
+function graphImagesOf({ format, network }: Pick<OpenedModel, "format" | "network">): GraphImages | undefined {
   if (format !== "plain ONNX" || inputShapeOf(network).length !== 3) return undefined;
   return {
     input: imageInput,

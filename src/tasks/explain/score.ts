@@ -267,7 +267,7 @@ function withRandomLayers(model: ExplainedModel, layers: ReadonlySet<string>): E
 }
 
 /** Spearman's rank correlation; equal values share their mean rank. 0 if either list is constant. */
-export function rankCorrelation(a: Float32Array, b: Float32Array): number {
+function rankCorrelation(a: Float32Array, b: Float32Array): number {
   const [x, y] = [ranks(a), ranks(b)];
   const [meanX, meanY] = [mean(x), mean(y)];
   let [xy, xx, yy] = [0, 0, 0];
