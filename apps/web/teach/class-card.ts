@@ -95,7 +95,7 @@ export class ClassCard extends HTMLElement {
     for (const file of images) {
       try {
         const prepared = await runJob("prepareImage", file);
-        this.#show(await store.addImage({ classId: this.taught.id, ...prepared }));
+        this.#show(await store.addImage(this.taught, prepared));
       } catch (error) {
         if (error instanceof DOMException || error instanceof WorkerEndedError) throw error;
         unreadable += 1;

@@ -52,8 +52,7 @@ async function embedClasses(classes: readonly TaughtClass[], onProgress?: Progre
     for (const [row, image] of images.entries()) {
       image.embedding = found!.values.data.slice(row * channels, (row + 1) * channels);
       image.backbone = backbone;
-      // Unless it was removed meanwhile.
-      if (await store.image(image.id)) await store.saveImage(image);
+      await store.saveImage(image);
     }
   }
   onProgress?.(missing.length, missing.length);

@@ -50,8 +50,13 @@ async function run<T>(
 ): Promise<T> {
   const transaction = (await database).transaction(name, mode);
   const made = request(transaction.objectStore(name));
+  await completion(transaction);
+  return made.result;
+}
+
+function completion(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
-    transaction.addEventListener("complete", () => resolve(made.result));
+    transaction.addEventListener("complete", () => resolve());
     transaction.addEventListener("abort", () => reject(transaction.error));
   });
 }
@@ -63,10 +68,16 @@ export const store = {
     return { id: Number(await run("classes", "readwrite", (all) => all.add({ name }))), name };
   },
   saveClass: (changed: TaughtClass): Promise<unknown> => run("classes", "readwrite", (all) => all.put(changed)),
+  /** Removes a class with its images. */
   async removeClass(id: number): Promise<void> {
-    const keys = await run("images", "readonly", (images) => images.index("classId").getAllKeys(id));
-    for (const key of keys) await run("images", "readwrite", (images) => images.delete(key));
-    await run("classes", "readwrite", (all) => all.delete(id));
+    const transaction = (await database).transaction(["classes", "images"], "readwrite");
+    transaction.objectStore("classes").delete(id);
+    const images = transaction.objectStore("images");
+    const keys = images.index("classId").getAllKeys(id);
+    keys.addEventListener("success", () => {
+      for (const key of keys.result) images.delete(key);
+    });
+    await completion(transaction);
   },
   countImages: (classId: number): Promise<number> =>
     run("images", "readonly", (images) => images.index("classId").count(classId)),
@@ -74,10 +85,29 @@ export const store = {
   imagesOf: (classId: number, most?: number): Promise<TaughtImage[]> =>
     run("images", "readonly", (images) => images.index("classId").getAll(classId, most)),
   image: (id: number): Promise<TaughtImage | undefined> => run("images", "readonly", (images) => images.get(id)),
-  async addImage(image: Omit<TaughtImage, "id">): Promise<TaughtImage> {
-    return { ...image, id: Number(await run("images", "readwrite", (images) => images.add(image))) };
+  /** Adds an image to a class, and the class itself if another tab has removed it: else nothing would show the image. */
+  async addImage(taught: TaughtClass, image: Pick<TaughtImage, "file" | "thumbnail">): Promise<TaughtImage> {
+    const transaction = (await database).transaction(["classes", "images"], "readwrite");
+    const classes = transaction.objectStore("classes");
+    const known = classes.getKey(taught.id);
+    known.addEventListener("success", () => {
+      if (known.result === undefined) classes.add(taught);
+    });
+    const stored = { ...image, classId: taught.id };
+    const added = transaction.objectStore("images").add(stored);
+    await completion(transaction);
+    return { ...stored, id: Number(added.result) };
   },
-  saveImage: (changed: TaughtImage): Promise<unknown> => run("images", "readwrite", (images) => images.put(changed)),
+  /** Stores an image again, unless it was removed meanwhile. */
+  async saveImage(changed: TaughtImage): Promise<void> {
+    const transaction = (await database).transaction("images", "readwrite");
+    const images = transaction.objectStore("images");
+    const known = images.getKey(changed.id);
+    known.addEventListener("success", () => {
+      if (known.result !== undefined) images.put(changed);
+    });
+    await completion(transaction);
+  },
   removeImage: (id: number): Promise<unknown> => run("images", "readwrite", (images) => images.delete(id)),
   value: <Name extends keyof ProjectValues>(name: Name): Promise<ProjectValues[Name] | undefined> =>
     run("project", "readonly", (values) => values.get(name)),

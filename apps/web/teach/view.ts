@@ -180,8 +180,10 @@ export class TeachView extends HTMLElement {
   }
 
   async #addClass(name?: string): Promise<ClassCard> {
-    const classes = await store.classes();
-    const card = new ClassCard(await store.addClass(name ?? words.newClass(classes.length + 1)), this.#video);
+    const taken = (await store.classes()).map((taught) => taught.name);
+    let number = 1;
+    while (taken.includes(words.newClass(number))) number += 1;
+    const card = new ClassCard(await store.addClass(name ?? words.newClass(number)), this.#video);
     this.#addCard(card);
     return card;
   }
