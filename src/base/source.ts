@@ -114,7 +114,12 @@ function isSource(source: ImageSource): source is FileSource {
   );
 }
 
-function assertPixels(source: unknown): asserts source is RgbImage {
+/**
+ * @param where the image in messages.
+ * @throws {UsageError} these are not pixels.
+ * @throws {ShapeError} they do not fill their width and height.
+ */
+export function assertPixels(source: unknown, where = "image of raw pixels"): asserts source is RgbImage {
   const { width, height, data } = (source ?? {}) as RgbImage;
   if (!(data instanceof Uint8Array)) {
     throw new UsageError({
@@ -127,7 +132,7 @@ function assertPixels(source: unknown): asserts source is RgbImage {
   }
   if (![width, height].every((side) => Number.isInteger(side) && side > 0)) {
     throw new UsageError({
-      where: "image of raw pixels",
+      where,
       what: "it has no pixels",
       received: `${width}×${height}`,
       expected: "width and height from 1",
@@ -135,7 +140,7 @@ function assertPixels(source: unknown): asserts source is RgbImage {
   }
   if (data.length !== width * height * 3) {
     throw new ShapeError({
-      where: "image of raw pixels",
+      where,
       what: "the data does not fill it",
       received: `${data.length} bytes for ${width}×${height} pixels`,
       expected: `${width * height * 3} bytes: red, green and blue of each pixel`,

@@ -31,6 +31,23 @@ export function isMultiLabel({ samples }: ImageDataset): boolean {
   return samples.some(({ labels }) => labels !== undefined);
 }
 
+/**
+ * @param name the data set in messages.
+ * @throws {DataError} a label of a sample is not an index into the classes.
+ */
+export function assertLabels({ classes, samples }: ImageDataset, name: string): void {
+  for (const sample of samples) {
+    const wrong = [sample.label, ...classesOf(sample)].find((label) => classes[label] === undefined);
+    if (wrong === undefined) continue;
+    throw new DataError({
+      where: `${name}, image "${sample.name}"`,
+      what: "its label is not the index of a class",
+      received: wrong,
+      expected: `a whole number from 0 to ${classes.length - 1}`,
+    });
+  }
+}
+
 /** Counts the samples of each class, in the order of the classes. */
 export function countPerClass({ classes, samples }: ImageDataset): number[] {
   const counts = new Array<number>(classes.length).fill(0);
@@ -45,7 +62,7 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
  * whatever their order.
  * @param owner owner of the classes, for the message, e.g. `the training folder`.
  * @param options `name`: the data set in messages, e.g. `the validation set`; `isPartial`: it may lack some of the classes.
- * @throws {DataError} the sets of classes differ.
+ * @throws {DataError} the sets of classes differ, or a label is not the index of a class.
  */
 export function relabel(
   dataset: ImageDataset,
@@ -67,6 +84,7 @@ export function relabel(
       expected: `[${classes.map((each) => JSON.stringify(each)).join(", ")}]`,
     });
   }
+  assertLabels(dataset, name);
   const places = dataset.classes.map((each) => classes.indexOf(each));
   const samples = dataset.samples.map((sample) => ({
     ...sample,

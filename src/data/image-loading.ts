@@ -1,6 +1,7 @@
 import { assertNotAborted, ShapeError, XceptionError } from "../base/errors.ts";
 import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../base/platform.ts";
 import type { SkippedFile } from "../base/records.ts";
+import { assertPixels } from "../base/source.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
 
 /**
@@ -32,7 +33,8 @@ export class ImageStore {
 
   /**
    * Pixels `[height, width, 3]` of one sample, not to be written to; `undefined` when its file cannot be used.
-   * @throws {ShapeError} an image given as pixels has another size.
+   * @throws {ShapeError} an image given as pixels has another size, or they do not fill it.
+   * @throws {UsageError} its pixels are not bytes.
    */
   async load(index: number): Promise<Uint8Array | undefined> {
     const kept = this.#kept.get(index);
@@ -56,11 +58,14 @@ export class ImageStore {
     this.#kept.set(index, data);
   }
 
-  #checkSize({ width, height, data }: RgbImage, name: string): Uint8Array {
+  #checkSize(image: RgbImage, name: string): Uint8Array {
     const { width: wantedWidth, height: wantedHeight } = this.#options;
+    const where = `image "${name}"`;
+    assertPixels(image, where);
+    const { width, height, data } = image;
     if (width === wantedWidth && height === wantedHeight) return data;
     throw new ShapeError({
-      where: `image "${name}"`,
+      where,
       what: "pixels that are decoded already must have the size of the batches",
       received: `${width}×${height}`,
       expected: `${wantedWidth}×${wantedHeight}`,

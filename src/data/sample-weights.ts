@@ -15,7 +15,7 @@ export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): numb
   const { classes } = dataset;
   const unknown = Object.keys(given).filter((name) => !classes.includes(name));
   if (unknown.length > 0) throwInvalid("the data set has no such classes", unknown, classes.join(", "));
-  const weights = classes.map((name) => given[name] ?? 1);
+  const weights = classes.map((name) => (Object.hasOwn(given, name) ? given[name]! : 1));
   for (const [label, weight] of weights.entries()) {
     assertOption(`class weights, the weight of "${classes[label]}"`, weight, number({ from: 0 }));
   }

@@ -4,7 +4,7 @@ import { limitPixels } from "../base/pixel-limit.ts";
 import type { Communicator } from "../base/platform.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { type BatchOptions, BatchSource, notEnoughImages } from "../data/batches.ts";
-import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
+import { assertLabels, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { classWeightsOf } from "../data/sample-weights.ts";
 import { initializeWeights, type Weights } from "../graph/initialize.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../graph/network.ts";
@@ -124,7 +124,8 @@ const validationBatchSize = 16;
  * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
  * @throws {UsageError} a setting is not allowed, e.g. `patience` without validation images, or the network is no
  * classifier of the data set's classes.
- * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
+ * @throws {DataError} the data set is empty or has one class, a label is not the index of a class, or the validation images are of
+ * other classes.
  * @throws {WeightsError} the weights are not the network's.
  * @throws {FileError} the file of weights cannot be read.
  * @throws {FormatError} it is damaged, or of no known format.
@@ -343,11 +344,14 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
   }
 }
 
-function assertClasses({ classes, samples }: ImageDataset): void {
+function assertClasses(dataset: ImageDataset): void {
+  const { classes, samples } = dataset;
   const where = "data set";
   if (samples.length === 0) throw new DataError({ where, what: "there are no images to train on" });
-  if (classes.length >= 2) return;
-  throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
+  if (classes.length < 2) {
+    throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
+  }
+  assertLabels(dataset, where);
 }
 
 /** The loss for the classifier's activation. */

@@ -299,6 +299,20 @@ describe("prefetch and cache", () => {
       `"SHAPE image "drawing 7": pixels that are decoded already must have the size of the batches; received "2×1"; expected 2×2."`,
     );
   });
+
+  it("refuses pixels that do not fill their image, or are no bytes", async () => {
+    const load = (data: unknown) => {
+      const samples = [{ image: { ...decode, data: data as Uint8Array }, label: 0, name: "drawing" }];
+      return all(
+        new BatchSource({ classes: ["a"], samples }, decoder().decodeImage, {
+          batchSize: 1,
+          decode,
+        }).evaluationBatches(),
+      );
+    };
+    await expect(load(new Uint8Array(8))).rejects.toThrow("8 bytes for 2×1 pixels");
+    await expect(load(new Uint8ClampedArray(6))).rejects.toThrow("this is not an image source");
+  });
 });
 
 describe("stopping", () => {

@@ -16,6 +16,11 @@ const labelsOf = ({ samples }: ImageDataset, indices: Uint32Array) =>
   [...indices].map((index) => samples[index]!.label);
 const countOf = <T>(values: readonly T[], value: T) => values.filter((other) => other === value).length;
 
+it("weighs classes named like methods of objects 1 unless they are given", () => {
+  const dataset = { ...imbalanced(1, 1, 1), classes: ["__proto__", "constructor", "toString"] };
+  expect(classWeightsOf({ constructor: 2 } as never, dataset)).toEqual([1, 2, 1]);
+});
+
 describe("balanced sampling", () => {
   it("shows every class equally often, in as many samples as there are", () => {
     const dataset = imbalanced(90, 25, 5);

@@ -317,3 +317,18 @@ it("xception card prints or writes it, with the flags of the model in its comman
     { name: "pets.onnx", bytes: expect.any(Number), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
   ]);
 });
+
+it("lists classes in the model's order, whatever they are called", async () => {
+  const data = {
+    training: { folder: "a", images: { 1: 4, "01": 3, constructor: 5 } },
+    test: { folder: "b", images: { 1: 2 } },
+  };
+  await writeFile(at("odd.onnx"), encodeModel({ ...small, labels: ["01", "1", "constructor"], provenance: { data } }));
+  const { body } = await cardOf(at("odd.onnx"));
+  expect(body.match(/^\| (?:01|1|constructor|all) .*$/gm)).toEqual([
+    "| 01 | 3 | 0 |",
+    "| 1 | 4 | 2 |",
+    "| constructor | 5 | 0 |",
+    "| all | 12 | 2 |",
+  ]);
+});

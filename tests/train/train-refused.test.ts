@@ -43,6 +43,17 @@ describe("refused before anything is computed", () => {
       { classes: ["red"], samples: dataset.samples.slice(0, 1) },
       'data set: there are not enough classes; received ["red"]; expected at least two.',
     ],
+    [
+      { ...dataset, samples: dataset.samples.map((sample, index) => (index === 4 ? { ...sample, label: 7 } : sample)) },
+      `data set, image "${dataset.samples[4]!.name}": its label is not the index of a class; received 7; expected a whole number from 0 to 2.`,
+    ],
+    [
+      {
+        ...dataset,
+        samples: dataset.samples.map((sample, index) => (index === 1 ? { ...sample, labels: [0, -1] } : sample)),
+      },
+      `data set, image "${dataset.samples[1]!.name}": its label is not the index of a class; received -1; expected a whole number from 0 to 2.`,
+    ],
   ])("data set %#", async (images, message) => {
     await expect(attempt({}, images)).rejects.toThrow(DataError);
     await expect(attempt({}, images)).rejects.toThrow(message);
@@ -54,6 +65,26 @@ describe("refused before anything is computed", () => {
     await expect(attempt({ validation })).rejects.toThrow(
       "they differ from those of the training set: the training set does not know violet",
     );
+  });
+
+  it("validation and test images with labels of no class", async () => {
+    const wrong = { ...dataset, samples: dataset.samples.map((sample) => ({ ...sample, label: 0.5 })) };
+    for (const [option, name] of [
+      ["validation", "the validation set"],
+      ["test", "the test set"],
+    ] as const) {
+      await expect(attempt({ [option]: wrong })).rejects.toThrow(
+        `${name}, image "${dataset.samples[0]!.name}": its label is not the index of a class; received 0.5; expected a whole number from 0 to 2.`,
+      );
+    }
+  });
+
+  it("no threads", async () => {
+    for (const threads of [0, -1, 1.5]) {
+      await expect(attempt({ threads })).rejects.toThrow(
+        `option threads: this value is not allowed; received ${threads}; expected a whole number from 1.`,
+      );
+    }
   });
 
   it("weights of another network", async () => {

@@ -264,24 +264,30 @@ test.skipIf(browserMissing)("opens an archive twice, and says what is wrong with
   });
 });
 
-test.skipIf(browserMissing)("images that are added to a class which another tab has removed are shown again", async () => {
-  await withView("teach", async (page) => {
-    const names = () => page.getByLabel("Name of the class").evaluateAll((all) => (all as HTMLInputElement[]).map(({ value }) => value));
-    await page.getByRole("button", { name: "Remove Class 2" }).waitFor();
-    const other = await page.context().newPage();
-    await other.goto(`${site.address}#teach`);
-    await other.getByRole("button", { name: "Remove Class 1" }).click();
-    await other.getByRole("button", { name: "Remove Class 1" }).waitFor({ state: "detached" });
-    await other.close();
-    await page.locator("class-card input[type=file]").first().setInputFiles(join(emoji, "1f353.png"));
-    await page.locator("class-card").first().getByText("1 image").waitFor();
-    await page.reload();
-    await page.locator("class-card").first().getByText("1 image").waitFor();
-    expect(await names()).toEqual(["Class 1", "Class 2"]);
-    // A new class takes the first name that is free.
-    await page.getByRole("button", { name: "Remove Class 1" }).click();
-    await page.reload();
-    await page.getByRole("button", { name: "Remove Class 1" }).waitFor();
-    expect(await names()).toEqual(["Class 2", "Class 1"]);
-  });
-});
+test.skipIf(browserMissing)(
+  "images that are added to a class which another tab has removed are shown again",
+  async () => {
+    await withView("teach", async (page) => {
+      const names = () =>
+        page
+          .getByLabel("Name of the class")
+          .evaluateAll((all) => (all as HTMLInputElement[]).map(({ value }) => value));
+      await page.getByRole("button", { name: "Remove Class 2" }).waitFor();
+      const other = await page.context().newPage();
+      await other.goto(`${site.address}#teach`);
+      await other.getByRole("button", { name: "Remove Class 1" }).click();
+      await other.getByRole("button", { name: "Remove Class 1" }).waitFor({ state: "detached" });
+      await other.close();
+      await page.locator("class-card input[type=file]").first().setInputFiles(join(emoji, "1f353.png"));
+      await page.locator("class-card").first().getByText("1 image").waitFor();
+      await page.reload();
+      await page.locator("class-card").first().getByText("1 image").waitFor();
+      expect(await names()).toEqual(["Class 1", "Class 2"]);
+      // A new class takes the first name that is free.
+      await page.getByRole("button", { name: "Remove Class 1" }).click();
+      await page.reload();
+      await page.getByRole("button", { name: "Remove Class 1" }).waitFor();
+      expect(await names()).toEqual(["Class 2", "Class 1"]);
+    });
+  },
+);

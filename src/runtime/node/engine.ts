@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { messageOf, RuntimeUnavailableError, UsageError } from "../../base/errors.ts";
+import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import type {
   Device,
   DeviceFeeds,
@@ -60,8 +61,10 @@ export const defaultDevice: Device = "cpu";
  * our own engine in WebAssembly.
  * @throws {RuntimeUnavailableError} the device is not available, or the engine rejects the model; the message includes
  * the engine's own.
+ * @throws {UsageError} the number of threads is not a whole number from 1.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  if (options.threads !== undefined) assertOption("option threads", options.threads, wholeNumber({ from: 1 }));
   const { isolation, compileFor: _, ...others } = options;
   if (isolation) return (await import("./isolated-session.ts")).createIsolatedSession(model, others, isolation);
   const { device = defaultDevice } = options;

@@ -144,7 +144,7 @@ function classesSection(labels: readonly string[]): Section {
 }
 
 /** The data as `xception train` records them: a folder and its images of each class. */
-function dataSection({ provenance }: CardSubject): Section {
+function dataSection({ provenance, labels = [] }: CardSubject): Section {
   const title = "Data";
   const data = provenance?.data;
   if (data === undefined || data === null) {
@@ -159,13 +159,17 @@ function dataSection({ provenance }: CardSubject): Section {
   if (sets.length !== Object.keys(data).length) {
     return { id: "data", title, blocks: [{ type: "facts", facts: nestedFacts(data) }] };
   }
-  const classes = [...new Set(sets.flatMap(({ images }) => Object.keys(images)))];
+  const counted = new Set(sets.flatMap(({ images }) => Object.keys(images)));
+  // An object lists names that are numbers first.
+  const classes = [...new Set([...labels.filter((label) => counted.has(label)), ...counted])];
   const total = (images: Readonly<Record<string, unknown>>) =>
     Object.values(images).reduce<number>((sum, count) => sum + Number(count), 0);
   const counts = table(
     "Labeled images of each class",
     ["Class", ...sets.map(({ name, folder }) => numberColumn(`${name} (${folder})`))],
-    classes.slice(0, mostClasses).map((label) => [label, ...sets.map(({ images }) => String(images[label] ?? 0))]),
+    classes
+      .slice(0, mostClasses)
+      .map((label) => [label, ...sets.map(({ images }) => String(Object.hasOwn(images, label) ? images[label] : 0))]),
     { total: ["all", ...sets.map(({ images }) => withCommas(total(images)))] },
   );
   return { id: "data", title, blocks: [counts] };
