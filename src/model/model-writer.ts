@@ -68,5 +68,5 @@ function preprocessingProblem(preprocessing: ImagePreprocessing) {
     return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
   }
   const { path, received, expected } = problem;
-  return { what: `preprocessing.${path} is not allowed`, received, expected };
+  return { what: `${["preprocessing", path].filter(Boolean).join(".")} is not allowed`, received, expected };
 }

@@ -1,4 +1,5 @@
 import { UsageError, WeightsError } from "../base/errors.ts";
+import { assertAllowed, oneOf } from "../base/kinds.ts";
 import type { MappingReport } from "../formats/map-weights.ts";
 import { inputShapeOf } from "../graph/network.ts";
 import type { StoredType, Weights } from "../graph/weights.ts";
@@ -44,6 +45,7 @@ export interface Conversion extends Omit<Written, "format"> {
  */
 export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
   const { to, dtype = "float32", strict = false, savedAt = new Date() } = options;
+  assertAllowed("convert option to", to, Object.hasOwn(weightsTargets, to ?? ""), oneOf(Object.keys(weightsTargets)));
   const target = weightsTargets[to];
   if (dtype !== "float32" && !target.half) {
     throw new UsageError({

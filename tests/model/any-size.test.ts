@@ -158,3 +158,8 @@ it.each([
 ])("a model with %j is not written", (preprocessing, message) => {
   expect(() => encodeModel(modelWith(preprocessing))).toThrow(message);
 });
+
+it("a model without preprocessing is not written", () => {
+  const { preprocessing: _, ...others } = smallModel();
+  expect(() => encodeModel(others as never)).toThrow("encodeModel: preprocessing is not allowed; expected an object.");
+});

@@ -332,3 +332,11 @@ it("lists classes in the model's order, whatever they are called", async () => {
     "| all | 12 | 2 |",
   ]);
 });
+
+it("does not add up labels where an image may have several", async () => {
+  const several = { ...smallModel({ classifierActivation: "sigmoid" }), provenance };
+  await writeFile(at("several.onnx"), encodeModel(several));
+  const { body } = await cardOf(at("several.onnx"));
+  expect(body).toContain("| owl | 60 | 3 |");
+  expect(body).not.toContain("| all |");
+});

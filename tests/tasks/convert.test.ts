@@ -206,6 +206,14 @@ describe("float16", () => {
   });
 });
 
+test("a target that does not exist is named", async () => {
+  for (const to of ["constructor", undefined]) {
+    await expect(convertBytes(encodeModel(smallModel()), { to } as never)).rejects.toThrow(
+      /^convert option to: this value is not allowed; (?:received "constructor"; )?expected .*keras.* or onnx-graph\.$/,
+    );
+  }
+});
+
 describe("int8 weights", () => {
   test("quarter a kernel, rounded for each filter, but depthwise ones to float16; and are read back", async () => {
     const model = smallModel();

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { Platform } from "../../src/base/platform.ts";
-import type { Layer } from "../../src/graph/network.ts";
+import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
+import { type Layer, network } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
 import { frozenEnd } from "../../src/train/step/frozen-backbone.ts";
 import { train } from "../../src/train/train.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
@@ -98,4 +100,24 @@ describe("tests between epochs", () => {
     const { shown } = await trained(false);
     expect(shown).toEqual(Array.from({ length: 3 }, () => 10 * 12 * 12 * 3));
   });
+});
+
+it("validates a network of images one pixel wide in batches", async () => {
+  const samples = ["red", "green", "blue"].flatMap((color, label) =>
+    [0, 1].map((index) => {
+      const data = Uint8Array.from([0, 1, 2], (channel) => (channel === label ? 200 + index : 10));
+      return { image: { width: 1, height: 1, data }, label, name: `${color}/${index}` };
+    }),
+  );
+  const dataset = { classes: ["red", "green", "blue"], samples };
+  const x = dense(globalAveragePooling2d(input([1, 1, 3])), { units: 3, activation: "softmax" });
+  const weights = new Map([
+    ["dense/kernel", floatTensor([3, 3], Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1))],
+    ["dense/bias", floatTensor([3], new Float32Array(3))],
+  ]);
+  const { evaluation } = await train(dataset, {
+    platform: nodePlatform,
+    ...{ network: network("pixels", x), weights, validation: dataset, epochs: 1, batchSize: 2, learningRate: 1e-6 },
+  });
+  expect(evaluation).toMatchObject({ images: 6, top1: 1 });
 });

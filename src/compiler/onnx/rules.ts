@@ -171,11 +171,12 @@ function simple(operator: string) {
 
 /**
  * ONNX Runtime combines a tensor and a scalar element by element, without vector instructions, if the tensor's last
- * axis has size 1, as the kernels of 1×1 convolutions do: those are viewed as vectors.
+ * axis has size 1, as the kernels of 1×1 convolutions do: those are viewed as vectors. A first axis of size 1 may stand for any
+ * batch, which a view would fix.
  */
 function pairwise(operator: string) {
   return ({ emit, inputs: [a, b], outputs: [y], x: names, y: [output] }: Operands) => {
-    const isSlow = y!.shape.at(-1) === 1 && sizeOf(y!.shape) > 1 && !sameShape(a!.shape, b!.shape);
+    const isSlow = y!.shape[0] !== 1 && y!.shape.at(-1) === 1 && sizeOf(y!.shape) > 1 && !sameShape(a!.shape, b!.shape);
     const isScaled = [a!, b!].every((value) => sizeOf(value.shape) === 1 || sameShape(value.shape, y!.shape));
     if (!isSlow || !isScaled) {
       emit.node(operator, names, [output!]);

@@ -144,7 +144,7 @@ function classesSection(labels: readonly string[]): Section {
 }
 
 /** The data as `xception train` records them: a folder and its images of each class. */
-function dataSection({ provenance, labels = [] }: CardSubject): Section {
+function dataSection({ provenance, labels = [], network }: CardSubject): Section {
   const title = "Data";
   const data = provenance?.data;
   if (data === undefined || data === null) {
@@ -159,9 +159,9 @@ function dataSection({ provenance, labels = [] }: CardSubject): Section {
   if (sets.length !== Object.keys(data).length) {
     return { id: "data", title, blocks: [{ type: "facts", facts: nestedFacts(data) }] };
   }
-  const counted = new Set(sets.flatMap(({ images }) => Object.keys(images)));
+  const known = new Set(sets.flatMap(({ images }) => Object.keys(images)));
   // An object lists names that are numbers first.
-  const classes = [...new Set([...labels.filter((label) => counted.has(label)), ...counted])];
+  const classes = [...new Set([...labels.filter((label) => known.has(label)), ...known])];
   const total = (images: Readonly<Record<string, unknown>>) =>
     Object.values(images).reduce<number>((sum, count) => sum + Number(count), 0);
   const counts = table(
@@ -170,7 +170,10 @@ function dataSection({ provenance, labels = [] }: CardSubject): Section {
     classes
       .slice(0, mostClasses)
       .map((label) => [label, ...sets.map(({ images }) => String(Object.hasOwn(images, label) ? images[label] : 0))]),
-    { total: ["all", ...sets.map(({ images }) => withCommas(total(images)))] },
+    // With a sigmoid an image may have several labels, and is in the row of each.
+    network && outputActivation(network) === "sigmoid"
+      ? {}
+      : { total: ["all", ...sets.map(({ images }) => withCommas(total(images)))] },
   );
   return { id: "data", title, blocks: [counts] };
 }
