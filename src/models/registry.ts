@@ -187,10 +187,20 @@ export function completeArchitecture(architecture: Architecture): Architecture {
 /** The architecture of a family with the same layers as a network, under any names, if there is one. */
 export function recognizeArchitecture(network: Network): Architecture | undefined {
   for (const { family, candidates, build } of families) {
-    const options = candidates?.(network).find((each) => sameLayers(network, build(each)));
+    const options = candidates?.(network).find((each) => isBuiltBy(() => build(each), network));
     if (options) return { family, options } as Architecture;
   }
   return undefined;
+}
+
+/** False also if the options derived from the network are not allowed, such as an epsilon of 0. */
+function isBuiltBy(build: () => Network, network: Network): boolean {
+  try {
+    return sameLayers(network, build());
+  } catch (error) {
+    if (error instanceof UsageError) return false;
+    throw error;
+  }
 }
 
 /** An option with different values in two implementations of a network. */

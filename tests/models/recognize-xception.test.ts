@@ -92,3 +92,15 @@ describe("a network that differs in one layer is none of ours", () => {
     expect(recognizeArchitecture(changed(position, change))).toBeUndefined();
   });
 });
+
+test("one with an epsilon that no option allows is a list of layers", () => {
+  const list = architectureOf(xception({ inputShape: [71, 71, 3], width: 0.05, middleFlowRepeats: 0 }));
+  if (list.family !== "layers") throw new Error("no list");
+  for (const epsilon of [0, 2]) {
+    const layers = list.layers.map(({ config, ...layer }) => ({
+      ...layer,
+      config: config.type === "BatchNormalization" ? { ...config, epsilon } : config,
+    }));
+    expect(recognizeArchitecture(buildNetwork({ ...list, layers }))).toBeUndefined();
+  }
+});
