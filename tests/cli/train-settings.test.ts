@@ -78,7 +78,11 @@ describe("--print-config", () => {
 
 describe("refused", () => {
   it.each([
-    ["__proto__: 3", 2, 'file "WORK/bad.yaml", __proto__: there is no such setting. Did you mean dropout?'],
+    [
+      "__proto__: 3",
+      2,
+      'file "WORK/bad.yaml", __proto__: there is no such setting. xception train --print-config lists them.',
+    ],
     ["epoch: 5", 2, 'file "WORK/bad.yaml", epoch: there is no such setting. Did you mean epochs?'],
     [
       "epochs: five",

@@ -3,10 +3,10 @@ import { UsageError } from "../../src/base/errors.ts";
 import { readConfig, writeConfig } from "../../src/train/settings/config-file.ts";
 import { type RecipeName, recipeLayer, recipeNames } from "../../src/train/settings/recipes.ts";
 import {
-  nearestName,
   type ResolvedSettings,
   resolveSettings,
   type SettingsLayer,
+  suggestion,
 } from "../../src/train/settings/resolve.ts";
 import { flagOf, settingGroups, settingNames, settingOf } from "../../src/train/settings/settings.ts";
 
@@ -101,6 +101,7 @@ describe("refused", () => {
     [{ learningrate: 1 }, "file learningrate: there is no such setting. Did you mean learningRate?"],
     [{ "batch-size": 1 }, "file batch-size: there is no such setting. Did you mean batchSize?"],
     [{ recpie: "finetune" }, "file recpie: there is no such setting. Did you mean recipe?"],
+    [{ base: 1 }, "file base: there is no such setting. xception train --print-config lists them."],
     [{ constructor: 1 }, "file constructor: there is no such setting. Did you mean contrast?"],
     [{ epochs: "5" }, 'file epochs: this value is not allowed; received "5"; expected a whole number from 1.'],
     [{ epochs: null }, "file epochs: this value is not allowed; received null; expected a whole number from 1."],
@@ -235,6 +236,7 @@ describe("configuration files", () => {
 
   it.each([
     ["epochs: [", /^file "f": this is neither YAML nor JSON \(.* at line 1, column 10\)\.$/],
+    ["epochs: 1\n---\nepochs: 2", /\(Source contains multiple documents at line 2, column 1\)\.$/],
     ["a: 1\na: 2", /^file "f": this is neither YAML nor JSON \(Map keys must be unique at line 2, column 1\)\.$/],
     ["- 1", /^file "f": there are no settings in it; expected lines like epochs: 5\.$/],
     ["5", /^file "f": there are no settings in it/],
@@ -260,12 +262,9 @@ describe("the list of settings", () => {
   });
 });
 
-it("finds the nearest name: fewest letters put in, taken out or replaced", () => {
+it("suggests the nearest name: fewest letters put in, taken out or replaced", () => {
   const names = ["epochs", "seed", "rho"];
-  expect(["epoch", "sed", "roh", "EPOCHS"].map((name) => nearestName(name, names))).toEqual([
-    "epochs",
-    "seed",
-    "rho",
-    "epochs",
-  ]);
+  const suggested = ["epoch", "sed", "roh", "EPOCHS", "base", "__proto__"].map((name) => suggestion(name, names));
+  const [epochs, seed, rho] = names.map((name) => `Did you mean ${name}?`);
+  expect(suggested).toEqual([epochs, seed, rho, epochs, undefined, undefined]);
 });

@@ -57,7 +57,9 @@ function parseYaml(text: string, where: string): unknown {
     return parse(text);
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    const [first = ""] = cause.message.split("\n");
+    const [line = ""] = cause.message.split("\n");
+    // The rest is advice to programmers.
+    const first = line.replace(/; please use \S+/, "");
     throw new FormatError({ where, what: `this is neither YAML nor JSON (${first.replace(/[.:]$/, "")})`, cause });
   }
 }

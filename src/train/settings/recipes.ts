@@ -1,5 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
-import { nearestName, type SettingsLayer } from "./resolve.ts";
+import { type SettingsLayer, suggestion } from "./resolve.ts";
 import type { SettingName, Settings } from "./settings.ts";
 
 /** One line of a recipe: a value, and the paper's words for it, or the reason for our choice. */
@@ -96,12 +96,13 @@ export const recipeNames = Object.keys(recipes) as readonly RecipeName[];
  */
 export function recipeLayer(name: string, where = "recipe"): SettingsLayer {
   if (!Object.hasOwn(recipes, name)) {
+    const remedy = suggestion(name, recipeNames);
     throw new UsageError({
       where,
       what: "there is no such recipe",
       received: name,
       expected: recipeNames.join(", "),
-      remedy: `Did you mean ${nearestName(name, recipeNames)}?`,
+      ...(remedy !== undefined && { remedy }),
     });
   }
   const lines = Object.entries(recipes[name as RecipeName].lines);

@@ -62,7 +62,7 @@ function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
         where: where(name),
         what: "there is no such setting",
         // A file may name its recipe, too.
-        remedy: `Did you mean ${nearestName(name, [...settingNames, "recipe"])}?`,
+        remedy: suggestion(name, [...settingNames, "recipe"]) ?? "xception train --print-config lists them.",
       });
     }
     const { accept, expected } = settingOf(name as SettingName);
@@ -130,10 +130,14 @@ function hasEffect(name: SettingName, values: Settings): boolean {
   return !settingNames.some((other) => settingOf(other).insteadOf === name && values[other] !== null);
 }
 
-/** The name with the smallest edit distance; of equal ones, the first. */
-export function nearestName(written: string, names: readonly string[]): string {
+/**
+ * Suggests the name with the smallest edit distance, of equal ones the first, unless more than two and more than half of the
+ * letters differ.
+ */
+export function suggestion(written: string, names: readonly string[]): string | undefined {
   const distances = names.map((name) => editDistance(written.toLowerCase(), name.toLowerCase()));
-  return names[distances.indexOf(Math.min(...distances))]!;
+  const least = Math.min(...distances);
+  return least > Math.max(2, written.length / 2) ? undefined : `Did you mean ${names[distances.indexOf(least)]}?`;
 }
 
 /** Levenshtein distance. @see Wagner and Fischer, The String-to-String Correction Problem, 1974 */
