@@ -108,7 +108,7 @@ export class ClassCard extends HTMLElement {
 
   /** Records frames of the webcam while it is held, with the pointer, Space or Enter. */
   #recordButton(): HTMLElement {
-    const button = h("button", { type: "button" }, words.record);
+    const button = h("button", { type: "button", class: "record" }, words.record);
     const start = () => void attempt(() => this.#record());
     const stop = () => {
       this.#recording = false;
