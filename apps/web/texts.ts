@@ -132,6 +132,8 @@ export const texts = {
       "A new classifier on what the loaded network sees. Every fifth image is held out, to measure how well it does.",
     backbone: (name: string) => `Builds on: ${name}`,
     needs: "Needs two classes with two images each.",
+    otherLayers:
+      "This network has layers between the average of its features and its classifier, so only the command line can teach it new classes.",
     sameNames: "Two classes have the same name.",
     stop: "Stop",
     ready: "",

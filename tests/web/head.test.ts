@@ -1,5 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { fitHead, type HeadData, holdOut } from "../../apps/web/teach/head.ts";
+import { fitHead, type HeadData, holdOut, readsEmbedding } from "../../apps/web/teach/head.ts";
+import {
+  conv2d,
+  dense,
+  dropout,
+  globalAveragePooling2d,
+  globalMaxPooling2d,
+  input,
+  type LayerOutput,
+} from "../../src/graph/builder.ts";
+import { network } from "../../src/graph/network.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { inceptionV3 } from "../../src/models/inception/v3.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 
 /** Three clouds of points in twelve channels of different size, in turn, every fifth held out. */
@@ -66,4 +79,24 @@ describe("classifier on embeddings", () => {
 
 test("every fifth image of a class is held out, none of a class with fewer than five", () => {
   expect([...holdOut(Uint16Array.from([0, 0, 1, 0, 0, 0, 1, 1, 1]))]).toEqual([0, 0, 0, 0, 0, 1, 0, 0, 0]);
+});
+
+describe("networks that can be taught by a classifier on their embeddings", () => {
+  const built = (head: (maps: LayerOutput) => LayerOutput) =>
+    network("built", head(conv2d(input([8, 8, 3]), { filters: 4, kernelSize: 3 })));
+  const classifier = { units: 2, activation: "softmax" } as const;
+
+  test.each([
+    ["Xception of the paper", xception()],
+    ["Xception of the article", xception({ variant: "tutorial" })],
+    ["Inception V3", inceptionV3()],
+    ["aligned Xception", alignedXception({ variant: "65" })],
+    ["with dropout", built((maps) => dense(dropout(globalAveragePooling2d(maps), 0.5), classifier))],
+  ])("%s", (_, built) => expect(readsEmbedding(built)).toBe(true));
+
+  test.each([
+    ["another layer", built((maps) => dense(dense(globalAveragePooling2d(maps), { units: 4 }), classifier))],
+    ["another pooling", built((maps) => dense(globalMaxPooling2d(maps), classifier))],
+    ["no classifier", built((maps) => globalAveragePooling2d(maps))],
+  ])("not with %s", (_, built) => expect(readsEmbedding(built)).toBe(false));
 });

@@ -1,3 +1,4 @@
+import { type Network, outputLayer } from "../../../src/graph/network.ts";
 import { mulberry32, shuffledIndices } from "../../../src/tensor/random.ts";
 
 /** Embeddings of labeled images. */
@@ -212,4 +213,13 @@ export function holdOut(labels: Uint16Array): Uint8Array {
     seen.set(label, index + 1);
     return Number(counts.get(label)! >= 5 && index % 5 === 4);
   });
+}
+
+/** Whether the classifier reads the embedding itself, so that another one can take its place. */
+export function readsEmbedding(network: Network): boolean {
+  let layer = outputLayer(network);
+  if (layer.config.type !== "Dense") return false;
+  do layer = network.layers.find(({ name }) => name === layer.inbound[0])!;
+  while (layer.config.type === "Dropout");
+  return layer.config.type === "GlobalAveragePooling2D";
 }

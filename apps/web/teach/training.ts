@@ -6,7 +6,7 @@ import { currentModel, useAnyModel, useModel } from "../models.ts";
 import { texts } from "../texts.ts";
 import type { JudgedImage } from "./confusion.ts";
 import { backboneOf, embedMissing, readProjectEmbeddings } from "./embedding.ts";
-import { type HeadEpoch, holdOut } from "./head.ts";
+import { type HeadEpoch, holdOut, readsEmbedding } from "./head.ts";
 import { store, type TaughtClass } from "./store.ts";
 
 const words = texts.teach;
@@ -29,7 +29,7 @@ export interface TrainingFollower {
 
 /**
  * Trains a classifier on the embeddings of all images, writes the model, and puts it to use.
- * @throws {Error} there are too few classes or images.
+ * @throws {Error} there are too few classes or images, or other layers come before the model's classifier.
  */
 export async function teachHead(
   classes: readonly TaughtClass[],
@@ -37,6 +37,7 @@ export async function teachHead(
 ): Promise<Taught> {
   await useAnyModel();
   const model = currentModel.value!;
+  if (!readsEmbedding(await model.network())) throw new Error(words.otherLayers);
   await embedMissing(classes, (done, total) => status(words.embedding(done, total), total === 0 ? 1 : done / total));
   const { ids, embeddings, channels, labels } = await readProjectEmbeddings(classes, await backboneOf(model));
   const heldOut = holdOut(labels);
