@@ -33,14 +33,19 @@ export function isMultiLabel({ samples }: ImageDataset): boolean {
 
 /**
  * @param name the data set in messages.
- * @throws {DataError} a label of a sample is not an index into the classes.
+ * @throws {DataError} a label of a sample is not an index into the classes, or its weight is not a number from 0.
  */
-export function assertLabels({ classes, samples }: ImageDataset, name: string): void {
+export function assertSamples({ classes, samples }: ImageDataset, name: string): void {
   for (const sample of samples) {
     const wrong = [sample.label, ...classesOf(sample)].find((label) => classes[label] === undefined);
+    const where = `${name}, image "${sample.name}"`;
+    const { weight = 1 } = sample;
+    if (!(weight >= 0 && weight < Infinity)) {
+      throw new DataError({ where, what: "its weight is not allowed", received: weight, expected: "a number from 0" });
+    }
     if (wrong === undefined) continue;
     throw new DataError({
-      where: `${name}, image "${sample.name}"`,
+      where,
       what: "its label is not the index of a class",
       received: wrong,
       expected: `a whole number from 0 to ${classes.length - 1}`,
@@ -62,7 +67,7 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
  * whatever their order.
  * @param owner owner of the classes, for the message, e.g. `the training folder`.
  * @param options `name`: the data set in messages, e.g. `the validation set`; `isPartial`: it may lack some of the classes.
- * @throws {DataError} the sets of classes differ, or a label is not the index of a class.
+ * @throws {DataError} the sets of classes differ, or a label is not the index of a class, or a weight is not allowed.
  */
 export function relabel(
   dataset: ImageDataset,
@@ -84,7 +89,7 @@ export function relabel(
       expected: `[${classes.map((each) => JSON.stringify(each)).join(", ")}]`,
     });
   }
-  assertLabels(dataset, name);
+  assertSamples(dataset, name);
   const places = dataset.classes.map((each) => classes.indexOf(each));
   const samples = dataset.samples.map((sample) => ({
     ...sample,

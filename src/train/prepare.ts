@@ -4,7 +4,7 @@ import { limitPixels } from "../base/pixel-limit.ts";
 import type { Communicator } from "../base/platform.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { type BatchOptions, BatchSource, notEnoughImages } from "../data/batches.ts";
-import { assertLabels, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
+import { assertSamples, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { classWeightsOf } from "../data/sample-weights.ts";
 import { initializeWeights, type Weights } from "../graph/initialize.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../graph/network.ts";
@@ -166,6 +166,12 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     set && relabel(set, dataset.classes, "the training set", { name, isPartial });
   const validation = labeled(request.validation, "the validation set");
   const test = labeled(request.test, "the test set", true);
+  const { mapWeights } = request;
+  if (mapWeights !== undefined) {
+    const isFitting = mapWeights.length === dataset.classes.length && mapWeights.every((weight) => weight >= 0);
+    const each = `a number from 0 for each of the ${dataset.classes.length} classes`;
+    assertAllowed("train option mapWeights", mapWeights, isFitting, each);
+  }
   const preparation = new ImagePreparation(started, platform);
   const views = settings.cachedViews ?? undefined;
   const presentation: Presentation = { augmentation, views, mixing, labelSmoothing, sampling, classWeights };
@@ -205,7 +211,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     patience: settings.patience ?? undefined,
     batchSize,
     seed,
-    mapWeights: request.mapWeights,
+    mapWeights,
     healthSteps,
     quantizationAware,
     head:
@@ -351,7 +357,7 @@ function assertClasses(dataset: ImageDataset): void {
   if (classes.length < 2) {
     throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
   }
-  assertLabels(dataset, where);
+  assertSamples(dataset, where);
 }
 
 /** The loss for the classifier's activation. */

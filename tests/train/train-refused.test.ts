@@ -22,6 +22,7 @@ describe("refused before anything is computed", () => {
     [{ learningRate: 0 }, "learningRate", "0", "a number above 0"],
     [{ learningRate: Number.NaN }, "learningRate", "NaN", "a number above 0"],
     [{ labelSmoothing: 1 }, "labelSmoothing", "1", "a number from 0, below 1"],
+    [{ mapWeights: [1] }, "mapWeights", "[1]", "a number from 0 for each of the 3 classes"],
     [{ seed: -1 }, "seed", "-1", "a whole number from 0"],
     [{ network: smallNetwork({ classes: 4 }) }, "network", "[4]", "one output for each of the 3 classes: [3]"],
     [{ network: smallNetwork({ activation: "linear" }) }, "network", '"linear"', "a softmax or sigmoid at its end"],
@@ -46,6 +47,14 @@ describe("refused before anything is computed", () => {
     [
       { ...dataset, samples: dataset.samples.map((sample, index) => (index === 4 ? { ...sample, label: 7 } : sample)) },
       `data set, image "${dataset.samples[4]!.name}": its label is not the index of a class; received 7; expected a whole number from 0 to 2.`,
+    ],
+    [
+      { ...dataset, samples: dataset.samples.map((sample) => ({ ...sample, weight: -1 })) },
+      `data set, image "${dataset.samples[0]!.name}": its weight is not allowed; received -1; expected a number from 0.`,
+    ],
+    [
+      { ...dataset, samples: dataset.samples.map((sample) => ({ ...sample, weight: Number.NaN })) },
+      `data set, image "${dataset.samples[0]!.name}": its weight is not allowed; received NaN; expected a number from 0.`,
     ],
     [
       {
