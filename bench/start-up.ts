@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { builtProgram } from "../scripts/build.mjs";
 import { architectureOf, encodeModel, initializeWeights, xception } from "../src/index.ts";
@@ -37,11 +37,13 @@ const data = Uint8Array.from({ length: 400 * 500 * 3 }, () => Math.floor(random(
 await writeFile(image, await nodePlatform.images.encodePng({ width: 400, height: 500, data }));
 
 // What remains if nothing is done but what the engine does: its module, the file as it is, one run.
+const engine = pathToFileURL(join(program, "../../../src/runtime/node/engine.js")).href;
 const engineAlone = `
-  process.env.ORT_DISABLE_TELEMETRY = "1";
-  const { InferenceSession, Tensor } = require("onnxruntime-node");
-  InferenceSession.create(${JSON.stringify(model)}).then((session) =>
-    session.run({ images: new Tensor("uint8", new Uint8Array(${299 * 299 * 3}), [1, 299, 299, 3]) }));`;
+  import(${JSON.stringify(engine)}).then(async ({ loadEngine }) => {
+    const { InferenceSession, Tensor } = await loadEngine();
+    const session = await InferenceSession.create(${JSON.stringify(model)});
+    await session.run({ images: new Tensor("uint8", new Uint8Array(${299 * 299 * 3}), [1, 299, 299, 3]) });
+  });`;
 
 const times = await interleave(
   {
