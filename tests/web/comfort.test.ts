@@ -26,7 +26,7 @@ function open(view: string, options = {}): Promise<WatchedPage> {
 test.skipIf(browserMissing)("text of twice the size does not widen the page on a phone", async () => {
   const { page } = await open("try", { viewport: phone });
   await page.evaluate(() => void document.documentElement.style.setProperty("font-size", "200%"));
-  for (const view of ["try", "inside"]) {
+  for (const view of ["try", "inside", "teach", "prove"]) {
     await page.evaluate((hash) => void Object.assign(location, { hash }), view);
     await page.locator(`${view}-view h1`).waitFor();
     expect([view, await excessWidth(page)]).toEqual([view, 0]);
