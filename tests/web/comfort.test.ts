@@ -1,26 +1,13 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.mjs";
-import { root } from "../../scripts/project-root.mjs";
-import { browserMissing, excessWidth, launchBrowser, openWatched, type WatchedPage } from "./browser.ts";
-import { type Site, serveSite } from "./site.ts";
+import { expect, test } from "vitest";
+import { browserMissing, excessWidth, openWatched, type WatchedPage } from "./browser.ts";
+import { startPage } from "./start.ts";
 
-let browser: Browser;
-let site: Site;
-beforeAll(async () => {
-  if (browserMissing) return;
-  build(root);
-  [browser, site] = await Promise.all([launchBrowser(), serveSite({ isolated: true })]);
-}, 300_000);
-afterAll(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const started = startPage();
 
 const phone = { width: 360, height: 740 };
 
 function open(view: string, options = {}): Promise<WatchedPage> {
-  return openWatched(browser, `${site.address}#${view}`, { serviceWorkers: "block", ...options });
+  return openWatched(started.browser, `${started.site.address}#${view}`, { serviceWorkers: "block", ...options });
 }
 
 test.skipIf(browserMissing)("text of twice the size does not widen the page on a phone", async () => {

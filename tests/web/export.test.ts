@@ -1,35 +1,17 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.mjs";
-import { root } from "../../scripts/project-root.mjs";
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { expect, test } from "vitest";
 import { capture } from "../cli/capture.ts";
-import { browserMissing, launchBrowser, openWatched } from "./browser.ts";
-import { type Site, serveSite } from "./site.ts";
+import { browserMissing, openWatched } from "./browser.ts";
+import { startPage } from "./start.ts";
 import { answers, held, saved, teach } from "./teach.ts";
 
-let browser: Browser;
-let site: Site;
-let folder: string;
-
-beforeAll(async () => {
-  if (browserMissing) return;
-  folder = await mkdtemp(join(tmpdir(), "xception-export-"));
-  build(root);
-  [browser, site] = await Promise.all([launchBrowser(), serveSite({ isolated: true })]);
-}, 300_000);
-afterAll(async () => {
-  await browser?.close();
-  await site?.close();
-  if (folder) await rm(folder, { recursive: true });
-});
+const started = startPage();
 
 test.skipIf(browserMissing)(
   "a model is exported in each type by keyboard; the command line and the page give the same answers with it",
   async () => {
-    const { page, problems, layoutShifts } = await openWatched(browser, `${site.address}#teach`);
+    const { page, problems, layoutShifts } = await openWatched(started.browser, `${started.site.address}#teach`);
     await teach(page);
     const group = page.getByRole("group", { name: "Weights of the model file" });
     const sizes = group.locator(".size");
@@ -38,7 +20,7 @@ test.skipIf(browserMissing)(
     const paths: string[] = [];
     for (let index = 0; index < 3; index++) {
       if (index > 0) await page.keyboard.press("ArrowDown");
-      const path = await saved(page, "Model (.onnx)", folder);
+      const path = await saved(page, "Model (.onnx)", started.folder);
       expect(`${((await stat(path)).size / 1e6).toFixed(1)} MB`).toBe(await sizes.nth(index).textContent());
       await group.locator("input:checked").focus();
       paths.push(path);

@@ -1,32 +1,16 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { zipSync } from "fflate";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.mjs";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { encodeModel } from "../../src/model/model-writer.ts";
 import { smallModel } from "../model/small-model.ts";
-import { browserMissing, excessWidth, launchBrowser, openWatched } from "./browser.ts";
-import { type Site, serveSite } from "./site.ts";
+import { browserMissing, excessWidth, openWatched } from "./browser.ts";
+import { startPage } from "./start.ts";
 import { answers, emoji, teach } from "./teach.ts";
 
-let browser: Browser;
-let site: Site;
-let folder: string;
-
-beforeAll(async () => {
-  if (browserMissing) return;
-  folder = await mkdtemp(join(tmpdir(), "xception-page-"));
-  build(root);
-  [browser, site] = await Promise.all([launchBrowser(), serveSite({ isolated: true })]);
-}, 300_000);
-afterAll(async () => {
-  await browser?.close();
-  await site?.close();
-  if (folder) await rm(folder, { recursive: true });
-});
+const started = startPage();
 
 /** Opens a view; nothing moves on it by itself. Its files come from the server alone. */
 async function withView(
@@ -34,7 +18,10 @@ async function withView(
   run: (page: Page, problems: readonly string[]) => Promise<void>,
   options = {},
 ): Promise<void> {
-  const opened = await openWatched(browser, `${site.address}#${view}`, { serviceWorkers: "block", ...options });
+  const opened = await openWatched(started.browser, `${started.site.address}#${view}`, {
+    serviceWorkers: "block",
+    ...options,
+  });
   try {
     await opened.page.locator("main h1").waitFor();
     await run(opened.page, opened.problems);
@@ -64,7 +51,7 @@ test.skipIf(browserMissing).each([1280, 320])(
     const model = smallModel();
     const labels = ["a class whose name describes itself in more detail than fits", `<b>${"x".repeat(80)}</b>`, "owl"];
     const preprocessing = { ...model.preprocessing, interpolation: "bicubic" } as const;
-    const path = join(folder, "long-names.onnx");
+    const path = join(started.folder, "long-names.onnx");
     await writeFile(path, encodeModel({ ...model, labels, preprocessing }));
     const run = async (page: Page) => {
       await page.locator("#model-file").setInputFiles(path);
@@ -91,7 +78,7 @@ test.skipIf(browserMissing)(
       );
       await page.waitForLoadState("networkidle");
       expect(await page.locator("main h1").allTextContents()).toEqual(["What is in the image?"]);
-      await page.goto(`${site.address}#constructor`);
+      await page.goto(`${started.site.address}#constructor`);
       await page.reload();
       await page.getByRole("heading", { name: "What is in the image?" }).waitFor();
       expect(await page.title()).toBe("Try · Xception");
@@ -164,7 +151,10 @@ test.skipIf(browserMissing)("classifies where nothing may be stored, and says wh
 });
 
 test.skipIf(browserMissing)("takes images that are dragged onto a class, and says where others belong", async () => {
-  const [text, images] = [join(folder, "notes.txt"), ["1f353", "1f34e"].map((code) => join(emoji, `${code}.png`))];
+  const [text, images] = [
+    join(started.folder, "notes.txt"),
+    ["1f353", "1f34e"].map((code) => join(emoji, `${code}.png`)),
+  ];
   await writeFile(text, "not an image");
   await withView("teach", async (page) => {
     await dragTo(page, "class-card", images);
@@ -175,7 +165,7 @@ test.skipIf(browserMissing)("takes images that are dragged onto a class, and say
     await dragTo(page, "main h1", images);
     await page.getByText("Images need a class").waitFor();
     expect(await notice(page)).toBe("Images need a class: drop them on one. Only folders can be dropped anywhere.");
-    expect(page.url()).toBe(`${site.address}#teach`);
+    expect(page.url()).toBe(`${started.site.address}#teach`);
     // Where nothing can be dropped, the file does not replace the page.
     await page.getByRole("link", { name: "Prove" }).click();
     await page.getByRole("heading", { name: "Check this browser" }).waitFor();
@@ -240,7 +230,7 @@ test.skipIf(browserMissing)("opens an archive twice, and says what is wrong with
       page.waitForEvent("download"),
       page.getByRole("button", { name: "Images (.zip)", exact: true }).click(),
     ]);
-    const path = join(folder, "images.zip");
+    const path = join(started.folder, "images.zip");
     await download.saveAs(path);
     for (const count of ["2 images", "3 images"]) {
       await page.locator("#archive").setInputFiles(path);
@@ -274,7 +264,7 @@ test.skipIf(browserMissing)(
           .evaluateAll((all) => (all as HTMLInputElement[]).map(({ value }) => value));
       await page.getByRole("button", { name: "Remove Class 2" }).waitFor();
       const other = await page.context().newPage();
-      await other.goto(`${site.address}#teach`);
+      await other.goto(`${started.site.address}#teach`);
       await other.getByRole("button", { name: "Remove Class 1" }).click();
       await other.getByRole("button", { name: "Remove Class 1" }).waitFor({ state: "detached" });
       await other.close();

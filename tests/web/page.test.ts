@@ -1,44 +1,22 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import sharp from "sharp";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { build } from "../../scripts/build.mjs";
+import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { convert, loadClassifier } from "../../src/node.ts";
 import { capture } from "../cli/capture.ts";
-import {
-  accessibilityProblems,
-  browserMissing,
-  excessWidth,
-  launchBrowser,
-  openWatched,
-  type WatchedPage,
-} from "./browser.ts";
-import { type Site, serveSite } from "./site.ts";
+import { accessibilityProblems, browserMissing, excessWidth, openWatched, type WatchedPage } from "./browser.ts";
+import { serveSite } from "./site.ts";
+import { startPage } from "./start.ts";
 import { answers, emoji, held, saved, teach } from "./teach.ts";
 
-let browser: Browser;
-let site: Site;
-let folder: string;
+const started = startPage();
 const model = join(root, "apps/web/public/emoji.onnx");
-
-beforeAll(async () => {
-  if (browserMissing) return;
-  folder = await mkdtemp(join(tmpdir(), "xception-page-"));
-  build(root);
-  [browser, site] = await Promise.all([launchBrowser(), serveSite({ isolated: true })]);
-}, 300_000);
-afterAll(async () => {
-  await browser?.close();
-  await site?.close();
-  if (folder) await rm(folder, { recursive: true });
-});
 
 /** Opens a view, and checks in the end that nothing went wrong on it and nothing moved by itself. */
 async function withView(view: string, run: (opened: WatchedPage) => Promise<void>, options = {}): Promise<void> {
-  const opened = await openWatched(browser, `${site.address}#${view}`, options);
+  const opened = await openWatched(started.browser, `${started.site.address}#${view}`, options);
   try {
     await opened.page.locator("main h1").waitFor();
     await run(opened);
@@ -69,7 +47,7 @@ async function drop(page: Page, files: readonly (readonly [name: string, bytes: 
 
 /** An emoji as a JPEG file of any size and EXIF orientation. */
 async function jpeg(name: string, code: string, size = 320, orientation = 1): Promise<string> {
-  const path = join(folder, name);
+  const path = join(started.folder, name);
   const image = sharp(join(emoji, `${code}.png`))
     .resize(size)
     .flatten({ background: "white" });
@@ -184,9 +162,9 @@ describe.skipIf(browserMissing)("Try", () => {
   });
 
   test("says what is wrong with a damaged image, and goes on", async () => {
-    const damaged = join(folder, "damaged.jpg");
+    const damaged = join(started.folder, "damaged.jpg");
     await writeFile(damaged, (await sharp(await jpeg("whole.jpg", "1f354")).toBuffer()).subarray(0, 200));
-    const opened = await openWatched(browser, site.address);
+    const opened = await openWatched(started.browser, started.site.address);
     await opened.page.locator("#image-file").setInputFiles(damaged);
     await opened.page.getByText("it is damaged, or not an image").waitFor();
     await opened.page.getByRole("button", { name: "Close" }).click();
@@ -273,7 +251,7 @@ describe.skipIf(browserMissing)("Teach", () => {
     await withView("teach", async ({ page }) => {
       await teach(page);
       await page.getByLabel("float32").check();
-      const path = await saved(page, "Model (.onnx)", folder);
+      const path = await saved(page, "Model (.onnx)", started.folder);
       const { exitCode, stdout } = await capture(["classify", path, ...held, "--json"]);
       const results = JSON.parse(stdout) as { predictions: { label: string; probability: number }[] }[];
       expect(exitCode).toBe(0);
@@ -287,7 +265,7 @@ describe.skipIf(browserMissing)("Teach", () => {
       const similar = page.locator(".similar figcaption");
       await expect.poll(() => similar.first().textContent(), { timeout: 60_000 }).toMatch(/^fruit 100.0/);
 
-      await page.goto(`${site.address}#teach`);
+      await page.goto(`${started.site.address}#teach`);
       await page.reload();
       await page.locator("class-card").getByText("6 images").nth(1).waitFor();
       await page.getByText("Builds on: Your model").waitFor();
@@ -303,7 +281,7 @@ describe.skipIf(browserMissing)("Teach", () => {
     let project = "";
     await withView("teach", async ({ page }) => {
       await teach(page);
-      project = await saved(page, "Project (.zip)", folder);
+      project = await saved(page, "Project (.zip)", started.folder);
     });
     await withView("teach", async ({ page }) => {
       await page.locator("class-card").nth(1).waitFor();
@@ -356,7 +334,7 @@ describe.skipIf(browserMissing)("Prove", () => {
 
   test("says how to get threads on a host without isolation", async () => {
     const plain = await serveSite({ isolated: false });
-    const { page, problems } = await openWatched(browser, `${plain.address}#prove`);
+    const { page, problems } = await openWatched(started.browser, `${plain.address}#prove`);
     await page.getByText("threads share memory only on an isolated page").waitFor();
     await page.getByText("Cross-Origin-Opener-Policy: same-origin").waitFor();
     expect(problems).toEqual([]);
