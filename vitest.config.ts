@@ -16,6 +16,8 @@ export default defineConfig({
     // No test measures time; this only ends one that hangs.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // The default, one second, is too short for a page on a busy machine.
+    expect: { poll: { timeout: 60_000 } },
     reporters: ["default", new TallyReporter()],
     projects: [
       { extends: true, test: { name: "shared", include: [`tests/@(${shared})/**/*.test.ts`], isolate: false } },

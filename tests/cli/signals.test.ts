@@ -78,7 +78,7 @@ describe.runIf(process.platform === "linux")("a command that runs a graph withou
     expect(ended).toEqual(exitCode === null ? [null, signal] : [exitCode, null]);
     const stderr = Buffer.concat(await errors).toString();
     if (exitCode !== null) expect(stderr).toContain("it was stopped by the caller");
-    await expect.poll(() => existsSync(`/proc/${engine}`), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${engine}`)).toBe(false);
     expect(readdirSync(folder).sort()).toEqual(inputs);
   });
 
@@ -90,7 +90,7 @@ describe.runIf(process.platform === "linux")("a command that runs a graph withou
     command.kill("SIGINT");
     const [exitCode, signal] = await once(command, "close");
     expect([130, "SIGINT"]).toContain(exitCode ?? signal);
-    await expect.poll(() => existsSync(`/proc/${engine}`), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${engine}`)).toBe(false);
   });
 });
 

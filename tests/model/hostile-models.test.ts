@@ -146,7 +146,7 @@ it.runIf(process.platform === "linux")("a process that is killed takes its engin
   expect(existsSync(`/proc/${engine}`)).toBe(true);
   await new Promise((resolve) => setTimeout(resolve, 1000));
   parent.kill("SIGKILL");
-  await expect.poll(() => existsSync(`/proc/${engine}`), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => existsSync(`/proc/${engine}`)).toBe(false);
 });
 
 describe("our own model files", () => {

@@ -41,7 +41,7 @@ test.skipIf(browserMissing)(
         const expected = results[index]!.predictions.map(({ label, probability }) =>
           [label, Math.round(100 * probability)].join(" "),
         );
-        await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(expected);
+        await expect.poll(() => answers(page)).toEqual(expected);
       }
     }
     expect(problems).toEqual([]);

@@ -57,7 +57,7 @@ test.skipIf(browserMissing).each([1280, 320])(
       await page.locator("#model-file").setInputFiles(path);
       await page.getByText("3 classes · images of 80×71").waitFor();
       await page.getByTitle("Cat").click();
-      await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(3);
+      await expect.poll(() => answers(page)).toHaveLength(3);
       await page.locator("#evidence").fill("60");
       await page.getByText(/^(Evidence of|There is no evidence)/).waitFor();
       expect(await excessWidth(page)).toBe(0);
@@ -109,7 +109,7 @@ test.skipIf(browserMissing)("a graph of another tool classifies without complain
     await page.locator("#model-file").setInputFiles(graphOfTorch);
     await page.getByText("5 classes · images of 19×21").waitFor();
     await page.getByTitle("Cat").click();
-    await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
+    await expect.poll(() => answers(page)).toHaveLength(5);
     await page.getByRole("link", { name: "Look inside" }).click();
     await page.locator(".notice").waitFor();
     expect(await notice(page)).toContain('"torch-plain.onnx": its graph has no known features');
@@ -124,7 +124,7 @@ test.skipIf(browserMissing)("a graph of another tool classifies without complain
     await page.getByRole("button", { name: "Emoji demo" }).click();
     await page.getByText("5 classes · images of 72×72").waitFor();
     await page.getByTitle("T-Rex").click();
-    await expect.poll(() => page.locator(".headline").textContent(), { timeout: 60_000 }).toBe("animals & plants");
+    await expect.poll(() => page.locator(".headline").textContent()).toBe("animals & plants");
     expect(await page.locator(".notice").count()).toBe(0);
   });
 });
@@ -138,9 +138,9 @@ test.skipIf(browserMissing)("classifies where nothing may be stored, and says wh
     });
     await page.reload();
     await page.getByTitle("Cat").click();
-    await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
+    await expect.poll(() => answers(page)).toHaveLength(5);
     await page.getByTitle("Hamburger").click();
-    await expect.poll(() => page.locator(".headline").textContent(), { timeout: 60_000 }).toBe("food");
+    await expect.poll(() => page.locator(".headline").textContent()).toBe("food");
     expect(await page.locator(".notice").count()).toBe(0);
     await page.getByRole("link", { name: "Teach" }).click();
     await page.locator(".notice").waitFor();

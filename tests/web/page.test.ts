@@ -105,7 +105,7 @@ describe.skipIf(browserMissing)("Try", () => {
         await page.locator("#image-file").setInputFiles(path);
         await page.locator(`image-stage img[alt="${name}"]`).waitFor();
         const expected = await answersOfNode(path);
-        await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(expected);
+        await expect.poll(() => answers(page)).toEqual(expected);
       }
     });
   });
@@ -114,7 +114,7 @@ describe.skipIf(browserMissing)("Try", () => {
     await withView("try", async ({ page }) => {
       const path = await jpeg("large.jpg", "1f408", 3500);
       await drop(page, [["large.jpg", await readFile(path)]]);
-      await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(await answersOfNode(path));
+      await expect.poll(() => answers(page)).toEqual(await answersOfNode(path));
       await page.locator("#evidence").fill("60");
       await page.getByText("Evidence of “animals & plants”").waitFor();
       const colors = await page.locator("image-stage .cover").evaluate((canvas: HTMLCanvasElement) => {
@@ -132,14 +132,14 @@ describe.skipIf(browserMissing)("Try", () => {
       await page.getByRole("heading", { name: "model.json", exact: true }).waitFor({ timeout: 60_000 });
       await page.getByTitle("Cat").click();
       const expected = await answersOfNode(join(emoji, "1f408.png"));
-      await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(expected);
+      await expect.poll(() => answers(page)).toEqual(expected);
     });
   });
 
   test("classifies what the webcam shows, again and again, until it is stopped", async () => {
     await withView("try", async ({ page }) => {
       await page.getByRole("button", { name: "Webcam", exact: true }).click();
-      await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
+      await expect.poll(() => answers(page)).toHaveLength(5);
       const answered = await page.locator(".speed").evaluateHandle(({ firstChild }) => firstChild!);
       await page.waitForFunction((node) => !node.isConnected, answered);
       await page.getByRole("button", { name: "Stop the webcam" }).click();
@@ -154,9 +154,7 @@ describe.skipIf(browserMissing)("Try", () => {
         if ((await page.evaluate(() => (document.activeElement as HTMLElement).title)) === "T-Rex") break;
       }
       await page.keyboard.press("Enter");
-      await expect
-        .poll(() => answers(page), { timeout: 60_000 })
-        .toEqual(await answersOfNode(join(emoji, "1f996.png")));
+      await expect.poll(() => answers(page)).toEqual(await answersOfNode(join(emoji, "1f996.png")));
       expect(await page.locator(".headline").textContent()).toBe("animals & plants");
     });
   });
@@ -169,7 +167,7 @@ describe.skipIf(browserMissing)("Try", () => {
     await opened.page.getByText("it is damaged, or not an image").waitFor();
     await opened.page.getByRole("button", { name: "Close" }).click();
     await opened.page.getByTitle("Hamburger").click();
-    await expect.poll(() => opened.page.locator(".headline").textContent(), { timeout: 60_000 }).toBe("food");
+    await expect.poll(() => opened.page.locator(".headline").textContent()).toBe("food");
     await opened.page.context().close();
   });
 
@@ -178,16 +176,16 @@ describe.skipIf(browserMissing)("Try", () => {
       await page.getByTitle("Cat").click();
       const shown = () => answers(page);
       const expected = await answersOfNode(join(emoji, "1f408.png"));
-      await expect.poll(shown, { timeout: 60_000 }).toEqual(expected);
+      await expect.poll(shown).toEqual(expected);
       await page.evaluate(() => navigator.serviceWorker.ready);
       // Loaded through the service worker, which keeps the engine.
       await page.reload();
       await page.getByTitle("Cat").click();
-      await expect.poll(shown, { timeout: 60_000 }).toEqual(expected);
+      await expect.poll(shown).toEqual(expected);
       await page.context().setOffline(true);
       await page.reload();
       await page.getByTitle("Cat").click();
-      await expect.poll(shown, { timeout: 60_000 }).toEqual(expected);
+      await expect.poll(shown).toEqual(expected);
     });
   });
 });
@@ -228,14 +226,14 @@ describe.skipIf(browserMissing)("Look inside", () => {
       await page.getByLabel("Network", { exact: true }).press("i");
       expect(await totals.textContent()).toBe("313 layers · 23.9M parameters · 5.71 GMACs for one image");
       const counters = page.locator("separable-demo .counter");
-      await expect.poll(() => counters.allTextContents(), { timeout: 60_000 }).toEqual(["1,728", "219"]);
+      await expect.poll(() => counters.allTextContents()).toEqual(["1,728", "219"]);
     });
   });
 
   test("shows the feature maps of a layer for the image in use", async () => {
     await withView("try", async ({ page }) => {
       await page.getByTitle("T-Rex").click();
-      await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
+      await expect.poll(() => answers(page)).toHaveLength(5);
       await page.getByRole("link", { name: "Look inside" }).click();
       await page.locator("feature-maps").getByText("Channels 1 to 32 of 32").waitFor();
       await page.getByRole("button", { name: "block14_sepconv2_act", exact: true }).click();
@@ -261,9 +259,9 @@ describe.skipIf(browserMissing)("Teach", () => {
       await page.getByRole("link", { name: "Try it" }).click();
       await page.locator("#image-file").setInputFiles(held[0]!);
       const expected = results[0]!.predictions.map((each) => `${each.label} ${Math.round(100 * each.probability)}`);
-      await expect.poll(() => answers(page), { timeout: 60_000 }).toEqual(expected);
+      await expect.poll(() => answers(page)).toEqual(expected);
       const similar = page.locator(".similar figcaption");
-      await expect.poll(() => similar.first().textContent(), { timeout: 60_000 }).toMatch(/^fruit 100.0/);
+      await expect.poll(() => similar.first().textContent()).toMatch(/^fruit 100.0/);
 
       await page.goto(`${started.site.address}#teach`);
       await page.reload();
