@@ -14,8 +14,8 @@ export default defineConfig({
     globalSetup: ["tests/temporary-folder.ts"],
     setupFiles: ["tests/setup.ts"],
     // No test measures time; this only ends one that hangs.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     // The default, one second, is too short for a page on a busy machine.
     expect: { poll: { timeout: 60_000 } },
     reporters: ["default", new TallyReporter()],

@@ -73,9 +73,7 @@ export function mapWeights(
   const fits = ({ name, shape }: WeightSpec) => sameShape(received.get(name)?.shape ?? [], shape);
   const initialized = expected.filter((spec) => !fits(spec)).map(({ name }) => name);
   const taken = expected.length - initialized.length;
-  if (taken === 0 && expected.length > 0) {
-    throw new WeightsError({ where, what: "none of its weights belong to this network" });
-  }
+  if (taken === 0) checkWeights(where, expected, received);
   const weights = networkWeights(network).map((spec): [string, FloatTensor] => {
     const constant = constants.get(spec.name);
     if (constant !== undefined) return [spec.name, filledTensor(spec.shape, constant)];

@@ -46,6 +46,7 @@ export function describeEvaluation(evaluation: Evaluation, options: EvaluationTe
  */
 export function evaluationSection(evaluation: Evaluation, evaluatedOn?: EvaluatedImages): Section {
   const { images, top1, top1Interval, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
+  const present = perClass.filter(({ support }) => support > 0).length;
   // With five classes or fewer, top-5 accuracy is always 1.
   const places = topK ?? (perClass.length > 5 ? [{ k: 5, accuracy: top5 }] : []);
   const facts = {
@@ -58,7 +59,7 @@ export function evaluationSection(evaluation: Evaluation, evaluatedOn?: Evaluate
       "Mean average precision (MAP@100)": formatPercent(meanAveragePrecision),
     }),
     Loss: `${formatNumber(loss)} nats per image`,
-    Images: `${withCommas(images)} in ${counted(perClass.length, "class", "classes")}`,
+    Images: `${withCommas(images)} in ${present < perClass.length ? `${present} of ` : ""}${counted(perClass.length, "class", "classes")}`,
   };
   return {
     id: evaluatedOn ?? "evaluation",

@@ -23,7 +23,7 @@ beforeAll(async () => {
     encodeModel({ ...model, preprocessing: { ...model.preprocessing, interpolation: "bicubic" } }),
   );
   browser.serve("/small.h5", readFileSync(join(root, "tests/golden/formats/small.h5")));
-}, 300_000);
+});
 afterAll(() => browser?.close());
 
 /** Opens a page that makes the library global, and classifies a drawing with it. */

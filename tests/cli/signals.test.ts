@@ -51,7 +51,7 @@ async function engineOf(command: ChildProcess): Promise<number> {
         }
         return found;
       },
-      { timeout: 120_000, interval: 200 },
+      { interval: 200 },
     )
     .not.toBe("");
   // It is loading the graph, or will.

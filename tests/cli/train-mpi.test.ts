@@ -88,7 +88,7 @@ beforeEach((context) => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-describe("xception train under mpirun", { timeout: 120_000 }, () => {
+describe("xception train under mpirun", () => {
   it("is gone on with, bit for bit, after Ctrl-C and after the death of a process", async () => {
     const whole = join(folder, "whole");
     const undisturbed = await twoRanks(begin(whole));

@@ -23,7 +23,7 @@ test("real weights give every layer what Keras got from a photo", async (context
   // The layers, and the global average of the last one.
   expect(taps).toHaveLength(15);
   for (const { difference } of taps) expect(difference).toBeLessThan(1e-4);
-}, 60_000);
+});
 
 test.each([
   [

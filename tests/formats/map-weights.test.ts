@@ -126,7 +126,7 @@ test("allowMissing takes all but the classifier, which starts anew", () => {
 
 test("a pattern that lets everything differ loads nothing, and says so", () => {
   expect(() => mapWeights(net, [layer("else", 1, [1])], { where, allowMissing: "*" })).toThrow(
-    'file "w.h5": none of its weights belong to this network.',
+    /^file "w.h5": they are not the weights of this network; missing: stem.*; unexpected: else.*\. Check the network's options/,
   );
 });
 

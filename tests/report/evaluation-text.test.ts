@@ -83,7 +83,7 @@ describe("the text of an evaluation", () => {
        95 % confidence interval: 11.8 to 76.9 %
        Top-5 accuracy: 80.0 %
        Loss: 9.671 nats per image
-       Images: 5 in 16 classes
+       Images: 5 in 3 of 16 classes
       Precision, recall and F1 of each class. Macro: every class counts the same; micro: every prediction
         does; weighted: every class by its images.
       "
@@ -105,6 +105,10 @@ describe("the text of an evaluation", () => {
       │ 93 – 100 %  │    100.0 % │   40.0 % │      5 │
       └─────────────┴────────────┴──────────┴────────┘"
     `);
+  });
+
+  it("counts the classes that have images", () => {
+    expect(describeEvaluation(evaluation(["cat", "dog", "owl"], [[0, 0]]))).toContain("Images: 1 in 1 of 3 classes");
   });
 
   it("has what was asked for: other places, the temperature, the worst mistakes", () => {

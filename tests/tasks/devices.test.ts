@@ -55,14 +55,14 @@ describe.each(["wasm", "webgpu"] as const)("%s computes what the CPU computes na
     const reason = device === "webgpu" ? await whyNoWebGpu() : undefined;
     if (reason !== undefined) context.skip(reason);
     expect(largestDifference(await probabilities(device), await probabilities("cpu"))).toBeLessThan(1e-6);
-  }, 60_000);
+  });
 
   it("in a whole training step", async (context) => {
     const reason = device === "webgpu" ? await whyNoWebGpu() : undefined;
     if (reason !== undefined) context.skip(reason);
     const [here, natively] = [await trainOneStep(device), await trainOneStep("cpu")];
     expect(largestDifference(here, natively)).toBeLessThan(1e-6);
-  }, 120_000);
+  });
 });
 
 describe("the state of a training step on WebGPU", () => {
@@ -117,7 +117,7 @@ describe("the state of a training step on WebGPU", () => {
     await kept!.fetch();
     expect(kept!.state()).toEqual(handed!.state());
     for (const step of [kept!, handed!]) await step.dispose();
-  }, 120_000);
+  });
 
   it("is no input of sessions on other devices", async (context) => {
     const reason = await whyNoWebGpu();

@@ -83,7 +83,7 @@ describe("features", () => {
       expect(map!.values.shape).toEqual([1, channels]);
       expect(worstDifference(map!.values, pooled), pooling).toBeLessThan(1e-5);
     }
-  }, 30_000);
+  });
 
   it("are the last map without a choice, which pooled is what the classifier reads", async () => {
     const [last] = await extractor.features(images[1]!);
@@ -265,5 +265,5 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
     await expect(real.features(photo, { pooling: "avg" })).rejects.toThrow(
       "they need weights that the file does not have",
     );
-  }, 60_000);
+  });
 });

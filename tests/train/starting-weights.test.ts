@@ -153,7 +153,7 @@ test("the published ImageNet weights without block 14's kernels carry a classifi
     wrongShape: [],
   });
   expect(countParameters(networkWeights(start.network)).total).toBe(16_115_762);
-}, 60_000);
+});
 
 describe("weights that end before the network does", () => {
   const model = smallModel({ dropout: 0.5 });

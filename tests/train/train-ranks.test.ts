@@ -26,7 +26,7 @@ const ranks = await runRanks();
 async function runRanks(): Promise<readonly RankFile[] | undefined> {
   const mpirun = spawn("mpirun", ["-n", "2", process.execPath, "--import", "tsx", program, folder], {
     stdio: ["ignore", "inherit", "inherit"],
-    timeout: 90_000,
+    timeout: 240_000,
   });
   const code = await new Promise<number | undefined>((resolve) => {
     mpirun.on("error", () => resolve(undefined));

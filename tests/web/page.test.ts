@@ -129,7 +129,7 @@ describe.skipIf(browserMissing)("Try", () => {
     await withView("try", async ({ page }) => {
       const { bytes, beside } = await convert(model, { to: "tfjs" });
       await drop(page, [...beside, ["model.json", bytes]]);
-      await page.getByRole("heading", { name: "model.json", exact: true }).waitFor({ timeout: 60_000 });
+      await page.getByRole("heading", { name: "model.json", exact: true }).waitFor();
       await page.getByTitle("Cat").click();
       const expected = await answersOfNode(join(emoji, "1f408.png"));
       await expect.poll(() => answers(page)).toEqual(expected);
@@ -284,7 +284,7 @@ describe.skipIf(browserMissing)("Teach", () => {
     await withView("teach", async ({ page }) => {
       await page.locator("class-card").nth(1).waitFor();
       await page.locator("#archive").setInputFiles(project);
-      await page.getByText("Builds on: Your model").waitFor({ timeout: 60_000 });
+      await page.getByText("Builds on: Your model").waitFor();
       const names = page.getByLabel("Name of the class");
       expect(await names.evaluateAll((all) => all.map((each) => (each as HTMLInputElement).value))).toEqual([
         "fruit",
@@ -299,7 +299,7 @@ describe.skipIf(browserMissing)("Teach", () => {
       await teach(page);
       await page.getByRole("button", { name: "Fine-tune block 14" }).click();
       await page.getByText(/^Epoch \d of 4/).waitFor();
-      await page.getByText("Done: 100.0 % of the held-out images are right.").waitFor({ timeout: 100_000 });
+      await page.getByText("Done: 100.0 % of the held-out images are right.").waitFor();
       expect(await page.locator(".curves .key").first().textContent()).toMatch(/training \d\.\d{3}held out \d\.\d{3}/);
     });
   });
@@ -309,7 +309,7 @@ describe.skipIf(browserMissing)("Prove", () => {
   test("computes Keras's numbers there and then", async () => {
     await withView("prove", async ({ page }) => {
       await page.getByRole("button", { name: "Compare" }).click();
-      await page.getByText("Passed.").waitFor({ timeout: 100_000 });
+      await page.getByText("Passed.").waitFor();
       const differences = await page.locator(".taps td").allTextContents();
       expect(differences.length).toBeGreaterThan(5);
       for (const difference of differences) expect(Number(difference)).toBeLessThan(1e-4);

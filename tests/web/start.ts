@@ -25,7 +25,7 @@ export function startPage(): Started {
     started.folder = await mkdtemp(join(tmpdir(), "xception-page-"));
     build(root);
     [started.browser, started.site] = await Promise.all([launchBrowser(), serveSite({ isolated: true })]);
-  }, 300_000);
+  });
   afterAll(async () => {
     await started.browser?.close();
     await started.site?.close();

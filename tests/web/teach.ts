@@ -27,7 +27,7 @@ export async function teach(page: Page): Promise<void> {
     await card.getByText("6 images").waitFor();
   }
   await page.getByRole("button", { name: "Train", exact: true }).click();
-  await page.getByText("Done: 100.0 % of the held-out images are right.").waitFor({ timeout: 100_000 });
+  await page.getByText("Done: 100.0 % of the held-out images are right.").waitFor();
 }
 
 /** Presses a button and saves what it hands out in a folder; returns the path. */

@@ -71,7 +71,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     .option("--against <name>", "explain the difference from this class (default: none)")
     .option(
       "--layer <name>",
-      "layer whose activations are explained, or number of a stage (default: the last feature map)",
+      "layer whose activations are explained, or the number of a stage (default: the last feature map)",
     )
     .option(
       "--samples <n>",
