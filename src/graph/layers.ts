@@ -12,8 +12,10 @@ export type Padding = "valid" | "same" | Size2;
 /** Rows above and below an image, and columns left and right of it. */
 export type Margins = readonly [rows: Size2, columns: Size2];
 
-/** Name of an activation function, as in Keras. */
-export type ActivationName = "linear" | "relu" | "elu" | "sigmoid" | "softmax";
+/** Activation functions, as in Keras; all but `linear` are operators of the same name. */
+export const activationNames = ["linear", "relu", "elu", "sigmoid", "softmax"] as const;
+/** Name of an activation function. */
+export type ActivationName = (typeof activationNames)[number];
 
 /**
  * The layer types of a network, as plain data: the terms of the paper and of Keras, channels last. After adding a

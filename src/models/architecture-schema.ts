@@ -1,6 +1,6 @@
 import { anyJson, choice, matching, number, onOff, wholeNumber } from "../base/kinds.ts";
 import { either, exact, list, object, optional, orElse, record, type Schema, selected, tuple } from "../base/schema.ts";
-import type { ConfigOf, LayerType } from "../graph/layers.ts";
+import { activationNames, type ConfigOf, type LayerType } from "../graph/layers.ts";
 import { type Architecture, families } from "./registry.ts";
 
 /** Limit against hostile files; the largest known networks have about 300 layers. */
@@ -9,7 +9,7 @@ const mostLayers = 2000;
 const size = wholeNumber({ from: 1, to: 2 ** 24 });
 const sizes = tuple(size, size);
 const name = matching(/^.{1,500}$/s, "a text of 1 to 500 characters");
-const activation = choice("linear", "relu", "elu", "sigmoid", "softmax");
+const activation = choice(...activationNames);
 const pixels = wholeNumber({ from: 0, to: 2 ** 24 });
 const margin = tuple(pixels, pixels);
 const padding = either(choice("valid", "same"), margin);

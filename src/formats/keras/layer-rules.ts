@@ -19,7 +19,14 @@ import {
   separableConv2d,
   zeroPadding2d,
 } from "../../graph/builder.ts";
-import type { ActivationName, Margins, Padding, Size2 } from "../../graph/layers.ts";
+import {
+  type ActivationName,
+  activationNames,
+  type LayerType,
+  type Margins,
+  type Padding,
+  type Size2,
+} from "../../graph/layers.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 
 /** A layer of Keras, for the rule that translates it. */
@@ -45,7 +52,7 @@ type LayerRule = (layer: KerasLayer) => LayerOutput;
 const identity: LayerRule = ({ inputs }) => inputs[0];
 
 /** Translates the layers of Keras that we support, by class. */
-export const layerRules: Readonly<Record<string, LayerRule>> = {
+export const layerRules: Readonly<Record<string, LayerRule> & Record<Exclude<LayerType, "InputLayer">, LayerRule>> = {
   Conv2D: (layer) => {
     const { input, ...window } = convolution(layer);
     const [filters, groups] = [layer.fields.count("filters"), layer.fields.count("groups", 1)];
@@ -175,8 +182,6 @@ function assertNoSpatialSoftmax(kind: ActivationName, { shape }: LayerOutput, { 
 
 type Json = Readonly<Record<string, unknown>>;
 
-const activations: readonly ActivationName[] = ["linear", "relu", "elu", "sigmoid", "softmax"];
-
 /**
  * The fields of one layer in a `model_config`. Each getter rejects unsupported values; fields that are never read
  * (initializers, regularizers, constraints) only matter in training.
@@ -238,9 +243,9 @@ export class KerasFields {
 
   activation(): ActivationName {
     const value = this.#get("activation") ?? "linear";
-    const known = activations.find((each) => each === value);
+    const known = activationNames.find((each) => each === value);
     if (known) return known;
-    throw this.#error("activation", `one of ${activations.join(", ")}`);
+    throw this.#error("activation", `one of ${activationNames.join(", ")}`);
   }
 
   /**
