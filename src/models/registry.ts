@@ -62,7 +62,9 @@ export type NetworkOptions = {
 
 /** The options of a scope in all families, with the names of the networks that have it unless all do. */
 export type ScopedOptions<Scope extends OptionScope> = {
-  readonly [Name in NamesOf<Registered, Scope>]: NetworkOption<NonNullable<NetworkOptions[Name]>> & {
+  readonly [Name in NamesOf<Registered, Scope> & keyof NetworkOptions]: NetworkOption<
+    NonNullable<NetworkOptions[Name]>
+  > & {
     readonly only?: readonly ArchitectureName[];
   };
 };
