@@ -69,7 +69,7 @@ export function createOptimizer(name: OptimizerName, options: OptimizerOptions =
     const value = options[key];
     if (value !== undefined) assertOption(`optimizer option "${key}"`, value, number({ from: 0 }));
   }
-  assertOption('optimizer option "name"', name, choice(...(Object.keys(optimizers) as [string, ...string[]])));
+  assertOption('optimizer option "name"', name, choice(...optimizerNames));
   return optimizers[name](options);
 }
 

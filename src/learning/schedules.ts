@@ -102,8 +102,10 @@ export function plateauDecay({ factor = 0.1, patience = 5 }: PlateauOptions = {}
   };
 }
 
-/** Learning-rate schedules by name. */
-export type ScheduleName = "constant" | "exponential" | "step" | "cosine" | "one-cycle" | "plateau";
+/** Learning-rate schedules. */
+export const scheduleNames = ["constant", "exponential", "step", "cosine", "one-cycle", "plateau"] as const;
+/** Name of a learning-rate schedule. */
+export type ScheduleName = (typeof scheduleNames)[number];
 
 /** Options of the schedules; each uses its own and ignores the rest. */
 export type ScheduleOptions = OneCycleOptions & ExponentialOptions & StepOptions & PlateauOptions;
@@ -113,7 +115,7 @@ export type ScheduleOptions = OneCycleOptions & ExponentialOptions & StepOptions
  * @throws {UsageError} the name is unknown, or an option is out of range.
  */
 export function createSchedule(name: ScheduleName, options: ScheduleOptions = {}): Schedule {
-  assertScheduleOption("name", name, choice(...(Object.keys(schedules) as [string, ...string[]])));
+  assertScheduleOption("name", name, choice(...scheduleNames));
   return schedules[name](options);
 }
 

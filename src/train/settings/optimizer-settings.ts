@@ -1,6 +1,6 @@
 import { choice, listOf, number, onOff, orNone, wholeNumber } from "../../base/kinds.ts";
-import { type OptimizerName, optimizerDefaults } from "../../learning/optimizers.ts";
-import type { ScheduleName } from "../../learning/schedules.ts";
+import { type OptimizerName, optimizerDefaults, optimizerNames } from "../../learning/optimizers.ts";
+import { type ScheduleName, scheduleNames } from "../../learning/schedules.ts";
 import { type KeySettings, setting } from "./setting.ts";
 
 const positive = number({ above: 0 });
@@ -13,7 +13,7 @@ const ofSchedules = (...only: ScheduleName[]) => ({ follows: "schedule", only })
 
 /** The optimizer, and the average of the weights. */
 export const optimizerSettings = {
-  optimizer: setting(choice("sgd", "rmsprop", "adam", "adamw"), "optimizer of the weights", "adamw"),
+  optimizer: setting(choice(...optimizerNames), "optimizer of the weights", "adamw"),
   learningRate: setting(positive, "highest learning rate", defaultOf("learningRate"), {
     defaultText: byOptimizer("learningRate"),
     follows: "optimizer",
@@ -59,11 +59,7 @@ function byOptimizer(setting: "learningRate" | "weightDecay"): string {
 
 /** The learning-rate schedule. */
 export const scheduleSettings = {
-  schedule: setting(
-    choice("constant", "exponential", "step", "cosine", "one-cycle", "plateau"),
-    "learning-rate schedule",
-    "one-cycle",
-  ),
+  schedule: setting(choice(...scheduleNames), "learning-rate schedule", "one-cycle"),
   warmup: setting(
     share,
     "share of the steps used for warm-up",
