@@ -6,6 +6,7 @@ import { factsOf } from "../../../src/report/document.ts";
 import { counted, formatPercent } from "../../../src/report/numbers.ts";
 import { assertWritable } from "../../../src/runtime/node/files.ts";
 import { defaultMethodOf, Explainer } from "../../../src/tasks/explain/explainer.ts";
+import { gradientCams } from "../../../src/tasks/explain/maps.ts";
 import {
   type ExplanationMethod,
   explanationMethods,
@@ -46,9 +47,6 @@ interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
   readonly json?: boolean;
 }
 
-/** Methods that are tested by default: those that take about as long as classifying. */
-const quickMethods: readonly ExplanationMethod[] = ["grad-cam", "hires-cam", "grad-cam++", "layer-cam"];
-
 export default function registerExplain(command: Command, io: CliIo): void {
   addHelp(command, {
     details:
@@ -64,7 +62,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     .option("-o, --output <file>", "what to write: .html, or of one image .png, or its map as .npy")
     .option(
       "--method <name,name>",
-      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${quickMethods.join(", ")}; occlusion for a graph whose layers are not known)`,
+      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${gradientCams.join(", ")}; occlusion for a graph whose layers are not known)`,
       valueReader("--method", listOf(choice(...explanationMethods))),
     )
     .option("--class <name>", "class to explain (default: the top class)")
@@ -80,7 +78,12 @@ export default function registerExplain(command: Command, io: CliIo): void {
     )
     .option("--aug-smooth", "average over mirrored, darker and brighter copies")
     .option("--eigen-smooth", "first principal component of the weighted activations")
-    .option("--seed <n>", "seed of smooth-grad and rise", countOf("--seed", { from: 0 }), 0)
+    .option(
+      "--seed <n>",
+      `seed of ${explanationMethods.filter((method) => isUsed("seed", method)).join(" and ")}`,
+      countOf("--seed", { from: 0 }),
+      0,
+    )
     .option("--score", "test the methods on the images")
     .option("--boxes <file>", "with --score: boxes around objects, as CSV or COCO's JSON, for the pointing game")
     .option("--embeddings <file>", "also find the most similar images of a file that xception embed wrote with MODEL")
@@ -189,7 +192,8 @@ function methodsOf(
   loaded: LoadedModel | ClassifierSession,
 ): readonly ExplanationMethod[] {
   if (method !== undefined) return method;
-  return score && hasLayers(loaded) ? quickMethods : [defaultMethodOf(loaded)];
+  // Others take much longer than classifying.
+  return score && hasLayers(loaded) ? gradientCams : [defaultMethodOf(loaded)];
 }
 
 /** @throws {UsageError} an option has no effect on any of the methods. */

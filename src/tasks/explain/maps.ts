@@ -1,13 +1,10 @@
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
-/** Methods that weight the activations of a layer by their gradient. */
-export type GradientCam = "grad-cam" | "hires-cam" | "grad-cam++" | "layer-cam";
-
 /** Activations or their gradient for one image, `[1, H, W, C]`. */
 type Activations = FloatTensor;
 
 /** Weighted activations `[1, H, W, C]`; their sum over the channels is the map. */
-const weightings: Readonly<Record<GradientCam, (activations: Activations, gradient: Activations) => Float32Array>> = {
+const weightings = {
   // Selvaraju et al. 2017: wₖ = mean of ∂y/∂Aₖ
   "grad-cam": (activations, gradient) => byChannel(activations, channelMeans(gradient)),
   // Draelos and Carin 2020: ∂y/∂A ⊙ A
@@ -28,7 +25,11 @@ const weightings: Readonly<Record<GradientCam, (activations: Activations, gradie
   },
   // Jiang et al. 2021: relu(∂y/∂A) ⊙ A
   "layer-cam": ({ data: a }, { data: g }) => a.map((value, index) => value * Math.max(0, g[index]!)),
-};
+} as const satisfies Readonly<Record<string, (activations: Activations, gradient: Activations) => Float32Array>>;
+
+/** Methods that weight the activations of a layer by their gradient. */
+export type GradientCam = keyof typeof weightings;
+export const gradientCams = Object.keys(weightings) as [GradientCam, ...GradientCam[]];
 
 /**
  * Computes the map of a gradient method, `[H, W]`, from 0.

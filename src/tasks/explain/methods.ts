@@ -1,7 +1,7 @@
 import { scalePixels } from "../../graph/preprocessing.ts";
 import { mulberry32 } from "../../tensor/random.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import { channelSums, type GradientCam, gradientCam, positivePart } from "./maps.ts";
+import { channelSums, type GradientCam, gradientCam, gradientCams, positivePart } from "./maps.ts";
 import { channelMasks, occlusionMasks, riseMasks } from "./perturbations.ts";
 import type { Probe, Reads, Subject } from "./probe.ts";
 
@@ -25,6 +25,7 @@ interface Method {
   readonly reads: Reads;
   /** Default number of samples; undefined if the method takes none. */
   readonly samples?: number;
+  readonly isRandom?: boolean;
   readonly explain: (probe: Probe, subject: Subject, options: MethodOptions) => Promise<Evidence>;
 }
 
@@ -33,10 +34,7 @@ interface Method {
  * (`integrated-gradients`, `smooth-grad`), and of the scores of partly hidden images (`occlusion`, `rise`).
  */
 export const explanationMethods = [
-  "grad-cam",
-  "hires-cam",
-  "grad-cam++",
-  "layer-cam",
+  ...gradientCams,
   "score-cam",
   "integrated-gradients",
   "smooth-grad",
@@ -48,21 +46,18 @@ export type ExplanationMethod = (typeof explanationMethods)[number];
 
 /** The methods, by name. */
 export const methods: Readonly<Record<ExplanationMethod, Method>> = {
-  "grad-cam": byGradient("grad-cam"),
-  "hires-cam": byGradient("hires-cam"),
-  "grad-cam++": byGradient("grad-cam++"),
-  "layer-cam": byGradient("layer-cam"),
+  ...(Object.fromEntries(gradientCams.map((method) => [method, byGradient(method)])) as Record<GradientCam, Method>),
   "score-cam": { reads: "activations", samples: 128, explain: scoreCam },
   "integrated-gradients": { reads: "pixels", samples: 256, explain: integratedGradients },
-  "smooth-grad": { reads: "pixels", samples: 25, explain: smoothGrad },
+  "smooth-grad": { reads: "pixels", samples: 25, isRandom: true, explain: smoothGrad },
   occlusion: { reads: "scores", samples: 169, explain: occlusion },
-  rise: { reads: "scores", samples: 1000, explain: rise },
+  rise: { reads: "scores", samples: 1000, isRandom: true, explain: rise },
 };
 
 /** Returns whether an option has an effect on a method. */
 export function isUsed(option: "layer" | "samples" | "eigenSmooth" | "seed", method: ExplanationMethod): boolean {
-  const { reads, samples } = methods[method];
-  if (option === "seed") return method === "smooth-grad" || method === "rise";
+  const { reads, samples, isRandom = false } = methods[method];
+  if (option === "seed") return isRandom;
   if (option === "samples") return samples !== undefined;
   return reads === "gradient" || (option === "layer" && reads === "activations");
 }
