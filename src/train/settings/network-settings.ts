@@ -10,7 +10,7 @@ const patterns = orNone(text("<glob,glob>"));
 export const networkSettings = {
   architecture: setting(
     choice(...architectureNames),
-    "xception and inception-v3: as in Keras; the others: as in timm",
+    "network: as in Keras, or under timm's names as in timm",
     defaultName,
   ),
   ...(Object.fromEntries(
