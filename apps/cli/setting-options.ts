@@ -28,8 +28,9 @@ export function settingWords(name: SettingName, value: unknown): readonly string
 
 /** The flag of a setting; for one that is on or off, both flags, of which the help shows the one that changes it. */
 function optionsOf(name: string, setting: Setting<unknown>): Option[] {
-  const { placeholder, about } = setting;
+  const { placeholder, only } = setting;
   if (placeholder === "") {
+    const about = only ? `${setting.about} (${only.join(", ")} only)` : setting.about;
     return [
       new Option(flagOf(name), about).hideHelp(setting.default === true),
       new Option(negated(name), `without ${about}`).hideHelp(setting.default !== true),
