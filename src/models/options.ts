@@ -160,7 +160,7 @@ export function assertTogether(
   for (const [name, { applies, default: value }] of Object.entries(table)) {
     const { [name]: received = value } = options;
     if (applies === undefined || (applies === "with top") === includeTop) continue;
-    if (JSON.stringify(received) === JSON.stringify(value)) continue;
+    if (sameValue(received, value)) continue;
     const what = includeTop
       ? "this applies only without the top (includeTop: false, or --no-top)"
       : "this applies only with the top, which is left out";
@@ -168,6 +168,11 @@ export function assertTogether(
   }
   const isLarge = Math.min(inputShape[0], inputShape[1]) >= smallest;
   assertAllowed(where("inputShape"), inputShape, isLarge, `height and width of at least ${smallest}×${smallest}`);
+}
+
+/** Returns whether two values of an option are equal, lists by their elements. */
+export function sameValue(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** Returns a function that multiplies a paper's channel count by `width`, to a multiple of 8, at least 8. */

@@ -15,6 +15,7 @@ import {
   type OptionsOf,
   type OptionTable,
   type SharedOptions,
+  sameValue,
 } from "./options.ts";
 import { xceptionFamily } from "./xception/family.ts";
 
@@ -154,7 +155,7 @@ export function nameOfArchitecture(architecture: Architecture): ArchitectureName
   const names = familyOf(architecture)?.names ?? {};
   const complete = valuesOf(architecture);
   const found = Object.entries(names).findLast(([, preset]) =>
-    Object.entries(preset).every(([option, value]) => complete[option] === value),
+    Object.entries(preset).every(([option, value]) => sameValue(complete[option], value)),
   );
   return found && (found[0] as ArchitectureName);
 }
@@ -218,6 +219,6 @@ export function portDifferences(before: Architecture, after: Architecture): read
   const [from, to] = [valuesOf(before), valuesOf(after)];
   return Object.entries(table).flatMap(([option, { scope }]) => {
     const values = [from[option], to[option]] as const;
-    return scope === "port" && values[0] !== values[1] ? [{ option, values }] : [];
+    return scope === "port" && !sameValue(...values) ? [{ option, values }] : [];
   });
 }
