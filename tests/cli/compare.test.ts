@@ -125,7 +125,7 @@ describe("xception compare", () => {
   it.each([
     [["xception"], "argument networks: there is nothing to compare"],
     [["xception", "xception  "], "argument networks: a network is named twice"],
-    [["xception", "resnet"], 'network "resnet": there is no such architecture'],
+    [["xception", "lenet"], 'network "lenet": there is no such architecture'],
     [["xception", "xception --depth 3"], "network \"xception --depth 3\": unknown option '--depth'"],
     [["xception", "xception --width 99"], 'network "xception --width 99", option --width: this value is not allowed'],
     [["xception", "inception-v3 --no-residual"], "this does not go with architecture inception-v3"],
@@ -138,9 +138,9 @@ describe("xception compare", () => {
   });
 
   it("leaves nothing behind if a network for the demo is refused", async () => {
-    const { exitCode, stderr } = await capture(["compare", "xception", "resnet", "--demo", "-o", "refused-demo"]);
+    const { exitCode, stderr } = await capture(["compare", "xception", "lenet", "--demo", "-o", "refused-demo"]);
     expect(exitCode).toBe(2);
-    expect(stderr).toContain('network "resnet": there is no such architecture');
+    expect(stderr).toContain('network "lenet": there is no such architecture');
     await expect(stat("refused-demo")).rejects.toThrow("ENOENT");
   });
 });

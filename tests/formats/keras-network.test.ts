@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
+import { layerRules } from "../../src/formats/keras/layer-rules.ts";
 import { networkFromKeras } from "../../src/formats/keras/network.ts";
+import { activationNames } from "../../src/graph/layers.ts";
 
 const where = "f.h5";
 const image = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, 8, 8, 3] } };
@@ -185,7 +187,7 @@ describe("what we cannot do is refused by its name", () => {
     [
       "LSTM",
       { name: "l" },
-      'f.h5, LSTM "l": unsupported layer; received "LSTM"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, ZeroPadding2D, BatchNormalization, Activation, ReLU, LeakyReLU, MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Concatenate, Flatten, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
+      `f.h5, LSTM "l": unsupported layer; received "LSTM"; expected one of ${Object.keys(layerRules).join(", ")}, or arithmetic with one number.`,
     ],
     ["constructor", { name: "c" }, 'unsupported layer; received "constructor"'],
     [
@@ -202,7 +204,7 @@ describe("what we cannot do is refused by its name", () => {
     [
       "Conv2D",
       { ...conv, activation: "gelu" },
-      'field "activation": unsupported value; received "gelu"; expected one of linear, relu, elu, sigmoid, softmax.',
+      `field "activation": unsupported value; received "gelu"; expected one of ${activationNames.join(", ")}.`,
     ],
     [
       "Conv2D",

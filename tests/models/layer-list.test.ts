@@ -72,7 +72,7 @@ describe("a list that is no network is refused", () => {
 describe("a document that is no list of layers is refused", () => {
   const good = JSON.parse(JSON.stringify(list([images, maps])));
   test.each([
-    ["another family", { ...good, family: "resnet" }],
+    ["another family", { ...good, family: "lenet" }],
     ["an unknown kind of layer", { ...good, layers: [{ ...maps, config: { type: "Lambda" } }] }],
     ["an option that we do not know", { ...good, layers: [{ ...maps, config: { ...maps.config, dilation: 2 } }] }],
     ["an absurd size", { ...good, layers: [{ ...maps, config: { ...maps.config, filters: 1e12 } }] }],

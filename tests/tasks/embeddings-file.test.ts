@@ -92,8 +92,8 @@ describe("files that hold no embeddings", () => {
     expect(named({ origin: { ...origin, pooling: "sum" } })).toThrow(
       'field origin.pooling: this value is not allowed; received "sum"; expected one of avg, max.',
     );
-    expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow(
-      'field origin.architecture: this value is not allowed; received "resnet"; expected one of xception, ',
+    expect(named({ origin: { ...origin, architecture: "lenet" } })).toThrow(
+      'field origin.architecture: this value is not allowed; received "lenet"; expected one of xception, ',
     );
     expect(named({ images: [{ file: 1 }] })).toThrow(
       "field images.0.file: this value is not allowed; received 1; expected a name.",

@@ -78,8 +78,8 @@ describe("a golden file without", () => {
     ["a network", { taps: { a: tap } }, "field architecture: it is missing; expected an object."],
     [
       "a known family",
-      { architecture: { family: "resnet", options: {} }, taps: { a: tap } },
-      'field architecture.family: this value is not allowed; received "resnet"; expected one of xception, ',
+      { architecture: { family: "lenet", options: {} }, taps: { a: tap } },
+      'field architecture.family: this value is not allowed; received "lenet"; expected one of xception, ',
     ],
     [
       "known keys",
