@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { layerRules } from "../src/formats/keras/layer-rules.ts";
 import { builtProgram } from "./build.mjs";
 import { fenced, type Generator, markdownTable, shorten } from "./generated-blocks.ts";
 import { root } from "./project-root.mjs";
@@ -39,6 +40,8 @@ export const generators = {
   speed: () => markdownTable(speedTable(measurement)),
   /** The settings under one heading. */
   settings: settingsTable,
+  /** The layers of Keras that are read. */
+  layers: () => Object.keys(layerRules).join(", "),
   /** A recipe, line by line, with its reasons. */
   recipe: recipeTable,
   /** What a command printed on some machine, some day: written by hand. */
