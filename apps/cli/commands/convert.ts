@@ -34,12 +34,13 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions
 }
 
 const targetNames = Object.keys(weightsTargets) as TargetName[];
+const chosenByExtension = targetNames.filter((name) => targetOf(weightsTargets[name].extension) === name);
 
 export default function registerConvert(command: Command, io: CliIo): void {
   addHelp(command, {
     details:
-      "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
-      ".safetensors (timm); in a folder, OUT is model.onnx, model_fp16.onnx or model_int8_weights.onnx. IN is a file, a URL, or a name of xception " +
+      `The extension of OUT chooses the format: ${chosenByExtension.map(titled).join(", ")}; ` +
+      "in a folder, OUT is model.onnx, model_fp16.onnx or model_int8_weights.onnx. IN is a file, a URL, or a name of xception " +
       "weights. Network flags load the weights into that network; without them the file's own network is kept.",
     examples: [
       "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
@@ -89,14 +90,17 @@ export default function registerConvert(command: Command, io: CliIo): void {
 export function targetFor(path: string, where = "argument OUT", remedy = "Or choose a format with --to."): TargetName {
   const target = targetOf(path);
   if (target !== undefined) return target;
-  const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
   throw new UsageError({
     where,
     what: "the extension does not identify a format",
     received: path,
-    expected: [...extensions].join(", "),
+    expected: chosenByExtension.map((name) => weightsTargets[name].extension).join(", "),
     remedy,
   });
+}
+
+function titled(name: TargetName): string {
+  return `${weightsTargets[name].extension} (${weightsTargets[name].title})`;
 }
 
 function describe(conversion: Conversion, source: string, target: string): string {
