@@ -95,13 +95,8 @@ export async function describedNetwork(
   io: CliIo,
 ): Promise<Network> {
   if (model === undefined) return networkFromFlags(command, flags);
-  const [name, ...words] = model.trim().split(/\s+/) as [string, ...string[]];
-  if (architectureNames.some((each) => each === name)) {
-    const options = givenNetworkOptions(command, flags);
-    return buildNetwork(
-      architectureNamed(name as ArchitectureName, { ...options, ...optionsOfWords(words) }, flagText),
-    );
-  }
+  const network = networkInWords(model, command, flags);
+  if (network) return network;
   if (model === "imagenet") return publishedNetwork(command, flags);
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
   if (file.graph && !file.describedNetwork) {
@@ -114,6 +109,14 @@ export async function describedNetwork(
     });
   }
   return modelFrom(file, source.where, inputShape).network;
+}
+
+/** The network that an argument names, with flags of its own, e.g. `xception --width 0.5`; undefined if it names a file. */
+export function networkInWords(model: string, command: Command, flags: LookFlags): Network | undefined {
+  const [name, ...words] = model.trim().split(/\s+/) as [string, ...string[]];
+  if (!architectureNames.some((each) => each === name)) return undefined;
+  const options = { ...givenNetworkOptions(command, flags), ...optionsOfWords(words) };
+  return buildNetwork(architectureNamed(name as ArchitectureName, options, flagText));
 }
 
 /** Network options in the words of one argument. */

@@ -44,6 +44,9 @@ describe("flags that describe a network", () => {
     const { stdout } = await capture(flags);
     const options = { variant: "71", inputShape: [32, 45, 3], classes: 7, width: 0.25 } as const;
     expect(JSON.parse(stdout)).toEqual(summaryJson(alignedXception(options)));
+    expect(
+      await capture(["summary", "xception71 --width 0.25", ..."--json --input-shape 32x45x3 --classes 7".split(" ")]),
+    ).toMatchObject({ stdout });
     const { exitCode, stderr } = await capture(["summary", "--architecture", "xception41", "--variant", "tutorial"]);
     expect({ exitCode, stderr }).toMatchInlineSnapshot(`
       {

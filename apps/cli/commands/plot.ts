@@ -17,7 +17,7 @@ interface PlotFlags extends LookFlags, PlotOptions {
 
 export default function registerPlot(command: Command, io: CliIo): void {
   addHelp(command, {
-    details: "Takes network flags, or a model: a file in any supported format, or a URL.",
+    details: "Takes network flags, or a model: an architecture, a file in any supported format, or a URL.",
     examples: ["xception plot -o model.svg --rankdir LR", "xception plot run/model.onnx -o model.png"],
   })
     .requiredOption("-o, --output <file>", "output file: .svg, .png or .dot")

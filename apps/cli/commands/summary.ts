@@ -22,6 +22,7 @@ import {
   addNetworkOptions,
   type LookFlags,
   networkFromFlags,
+  networkInWords,
   openDescribed,
   publishedNetwork,
 } from "../network-options.ts";
@@ -34,7 +35,7 @@ interface SummaryFlags extends LookFlags {
 export default function registerSummary(command: Command, io: CliIo): void {
   addHelp(command, {
     details:
-      "Takes network flags, or a model: a file in any supported format, or a URL. For another tool's " +
+      "Takes network flags, or a model: an architecture, a file in any supported format, or a URL. For another tool's " +
       "graph it lists inputs, outputs and operators; for bare weights, names and shapes.",
     examples: [
       "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
@@ -42,8 +43,8 @@ export default function registerSummary(command: Command, io: CliIo): void {
     ],
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
-    if (model !== undefined) return summarizeFile(model, command, flags, io);
-    const network = networkFromFlags(command, flags);
+    const network = model === undefined ? networkFromFlags(command, flags) : networkInWords(model, command, flags);
+    if (!network) return summarizeFile(model!, command, flags, io);
     if (flags.json) writeJson(io, summaryJson(network));
     else io.stdout(`${summarize(network, { width: io.columns ?? 100 })}\n`);
   });
