@@ -11,6 +11,7 @@ import {
   type Schedule,
   type ScheduleName,
   type SchedulePosition,
+  scheduleNames,
   stepDecay,
 } from "../../src/learning/schedules.ts";
 
@@ -137,8 +138,6 @@ describe("plateau", () => {
 });
 
 describe("every schedule", () => {
-  const names: readonly ScheduleName[] = ["constant", "cosine", "one-cycle", "exponential", "step", "plateau"];
-
   it("takes its options by name", () => {
     const late = { ...start, epoch: 1, samples: 10, validationLosses: [1, 2] };
     expect(createSchedule("exponential", { factor: 0.5, everySamples: 5 })(late)).toBe(0.25);
@@ -146,7 +145,7 @@ describe("every schedule", () => {
     expect(createSchedule("plateau", { factor: 0.5, patience: 1 })(late)).toBe(0.5);
   });
 
-  it.each(names)("%s lies between 0 and 1 and comes near 1", (name) => {
+  it.each(scheduleNames)("%s lies between 0 and 1 and comes near 1", (name) => {
     const schedule = createSchedule(name);
     fc.assert(
       fc.property(fc.integer({ min: 20, max: 400 }), (totalSteps) => {
@@ -157,7 +156,7 @@ describe("every schedule", () => {
     );
   });
 
-  it.each(names)("%s stays in its range when fewer steps are left than were foreseen", (name) => {
+  it.each(scheduleNames)("%s stays in its range when fewer steps are left than were foreseen", (name) => {
     const schedule = createSchedule(name);
     const late = schedule({ ...start, step: 12, totalSteps: 10, epoch: 1 });
     expect(late).toBeGreaterThanOrEqual(0);
