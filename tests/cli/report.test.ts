@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { RunLock } from "../../apps/cli/train/run-lock.ts";
+import { acquireLock } from "../../apps/cli/train/run-lock.ts";
 import { decodeReport, encodeReport } from "../../src/report/training-report.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
@@ -64,11 +64,11 @@ it("tells a training that goes on from one that was interrupted", async () => {
   const live = { epoch: 2, epochs: 9, step: 3, steps: 4, loss: 1, accuracy: 0.5, secondsLeft: 1, time: "noon" };
   await writeFile(at("run", "report.json"), encodeReport({ ...(await data()), live }));
   const page = () => readFile(at("run", "report.html"), "utf8");
-  const lock = await RunLock.acquire(at("run"), () => {});
+  const release = await acquireLock(at("run"), () => {});
   const running = await capture(["report", at("run"), "--json"]);
   expect(JSON.parse(running.stdout)).toEqual({ file: at("run", "report.html"), epochs: 2, state: "running" });
   expect(await page()).toContain("Written at noon;");
-  await lock.release();
+  await release();
   const stopped = await capture(["report", at("run"), "--json"]);
   expect(JSON.parse(stopped.stdout)).toMatchObject({ state: "interrupted" });
   expect(await page()).toContain(

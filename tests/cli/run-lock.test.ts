@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promi
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
-import { lockFile, RunLock } from "../../apps/cli/train/run-lock.ts";
+import { acquireLock, lockFile } from "../../apps/cli/train/run-lock.ts";
 import { FileError, TrainingError } from "../../src/base/errors.ts";
 
 let work: string;
@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 
 async function refusal(): Promise<string> {
-  const error: unknown = await RunLock.acquire(run(), silent).catch((thrown) => thrown);
+  const error: unknown = await acquireLock(run(), silent).catch((thrown) => thrown);
   expect(error).toBeInstanceOf(TrainingError);
   return (error as TrainingError).message.replaceAll(work, "WORK");
 }
@@ -29,21 +29,21 @@ async function formerProcess(): Promise<number> {
 }
 
 it("is one process's at a time, and leaves nothing behind", async () => {
-  const lock = await RunLock.acquire(run(), silent);
+  const release = await acquireLock(run(), silent);
   expect(await readdir(run())).toEqual([lockFile]);
   const { startedAt } = JSON.parse(await readFile(join(run(), lockFile), "utf8"));
   expect(await refusal()).toBe(
     `folder "WORK/run": another run is writing into it (process ${process.pid} on ${hostname()}, started ${startedAt}). ` +
       "Wait for it, stop it, or choose another folder.",
   );
-  await lock.release();
+  await release();
   expect(await readdir(work)).toEqual([]);
 });
 
 it("is given back only by its owner, and a folder that holds something stays", async () => {
-  const lock = await RunLock.acquire(run(), silent);
+  const release = await acquireLock(run(), silent);
   await writeFile(join(run(), lockFile), "somebody else's");
-  await lock.release();
+  await release();
   expect(await readFile(join(run(), lockFile), "utf8")).toBe("somebody else's");
 });
 
@@ -55,13 +55,13 @@ it("is taken over from a process that is no more, or whose number another one ha
     // Only Linux tells two processes of the same number apart.
     ...(process.platform === "linux" ? [{ ...left, pid: process.pid, processStart: "an earlier one" }] : []),
   ]) {
-    await (await RunLock.acquire(run(), silent)).release();
-    const kept = await RunLock.acquire(run(), silent);
+    await (await acquireLock(run(), silent))();
+    const kept = await acquireLock(run(), silent);
     await writeFile(join(run(), lockFile), JSON.stringify(owner));
-    const lock = await RunLock.acquire(run(), (text) => notes.push(text));
+    const release = await acquireLock(run(), (text) => notes.push(text));
     expect(await readdir(run())).toEqual([lockFile]);
-    await kept.release();
-    await lock.release();
+    await kept();
+    await release();
   }
   expect(notes.at(0)).toBe(
     `Took over the lock of process ${left.pid} on ${hostname()}, started ${left.startedAt}: it is no longer running.`,
@@ -69,7 +69,7 @@ it("is taken over from a process that is no more, or whose number another one ha
 });
 
 it("is not taken over from another machine, or from a run that is just beginning", async () => {
-  const kept = await RunLock.acquire(run(), silent);
+  const kept = await acquireLock(run(), silent);
   const path = join(run(), lockFile);
   await writeFile(path, JSON.stringify({ pid: 1, host: "elsewhere", startedAt: "today", processStart: null }));
   expect(await refusal()).toBe(
@@ -80,14 +80,14 @@ it("is not taken over from another machine, or from a run that is just beginning
   expect(await refusal()).toContain("(another run is just starting)");
   await utimes(path, 0, 0);
   const notes: string[] = [];
-  await (await RunLock.acquire(run(), (text) => notes.push(text))).release();
+  await (await acquireLock(run(), (text) => notes.push(text)))();
   expect(notes).toEqual(["Took over the lock of a run that did not start: it is no longer running."]);
-  await kept.release();
+  await kept();
 });
 
 it("says so where it cannot be written", async () => {
   await writeFile(run(), "a file");
-  const error: unknown = await RunLock.acquire(run(), silent).catch((thrown) => thrown);
+  const error: unknown = await acquireLock(run(), silent).catch((thrown) => thrown);
   expect(error).toBeInstanceOf(FileError);
   expect((error as FileError).message).toMatch(
     /^folder ".*run": the lock of the run cannot be written \(ENOTDIR: .*\)\.$/,

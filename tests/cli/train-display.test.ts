@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { TrainingDisplay } from "../../apps/cli/train/display.ts";
+import { trainingDisplay } from "../../apps/cli/train/display.ts";
 import { averageScores } from "../../src/learning/class-scores.ts";
 import { architectureOf } from "../../src/models/registry.ts";
 import type { TrainingProgress, TrainingResult } from "../../src/train/request.ts";
@@ -15,8 +15,7 @@ function display(isTTY: boolean, secondsBetweenLines?: number) {
     columns: 120,
     signal: new AbortController().signal,
   };
-  const options = secondsBetweenLines === undefined ? {} : { secondsBetweenLines };
-  return { shown: new TrainingDisplay(io, options), written };
+  return { shown: trainingDisplay(io, secondsBetweenLines), written };
 }
 
 const progress: TrainingProgress = {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { CliIo } from "../../apps/cli/io.ts";
-import { TimeLimit } from "../../apps/cli/train/rank-training.ts";
+import { timeLimit } from "../../apps/cli/train/rank-training.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 
@@ -149,7 +149,7 @@ describe("the time limit", () => {
   const io = (signal: AbortSignal) => ({ signal }) as CliIo;
 
   it("fires when the time is over, and says so", async () => {
-    const limit = new TimeLimit(io(new AbortController().signal), 0.0001);
+    const limit = timeLimit(io(new AbortController().signal), 0.0001);
     expect(limit.reason).toBeUndefined();
     await new Promise((resolve) => {
       limit.signal.addEventListener("abort", resolve);
@@ -159,10 +159,10 @@ describe("the time limit", () => {
 
   it("leaves an interruption what it is", () => {
     const controller = new AbortController();
-    const limit = new TimeLimit(io(controller.signal), 35_000);
+    const limit = timeLimit(io(controller.signal), 35_000);
     expect(limit.signal.aborted).toBe(false);
     controller.abort();
     expect([limit.signal.aborted, limit.reason]).toEqual([true, undefined]);
-    expect(new TimeLimit(io(controller.signal), null).signal).toBe(controller.signal);
+    expect(timeLimit(io(controller.signal), null).signal).toBe(controller.signal);
   });
 });

@@ -28,65 +28,52 @@ export interface FoundCheckpoint {
   readonly images: ImageList | undefined;
 }
 
-/** Writes the checkpoints of a run, keeping the last ones and the best weights. */
-export class CheckpointFolder {
-  readonly #folder: RunFolder;
-  readonly #keep: number;
-  readonly #record: RunRecord;
-  readonly #images: ImageList;
-  #savedBest: number | undefined;
-  #latest: Checkpoint | undefined;
-
-  /** @param from checkpoint that the run resumes from. */
-  constructor(
-    folder: RunFolder,
-    run: { readonly record: RunRecord; readonly images: ImageList; readonly keep: number },
-    from?: FoundCheckpoint,
-  ) {
-    this.#folder = folder;
-    this.#keep = run.keep;
-    this.#record = run.record;
-    this.#images = run.images;
-    this.#savedBest = from?.checkpoint.best?.epoch;
-    this.#latest = from?.checkpoint;
-  }
-
-  /** The latest saved checkpoint. */
-  get latest(): Checkpoint | undefined {
-    return this.#latest;
-  }
-
-  /** @throws {FileError} it could not be written; earlier ones are kept. */
-  async save(checkpoint: Checkpoint): Promise<void> {
-    const { best, state } = checkpoint;
-    const folder = this.#folder;
-    if (this.#latest === undefined) {
-      await folder.writeCheckpointFile(imageList, `${JSON.stringify(this.#images)}\n`);
-    }
-    if (best && best.epoch !== this.#savedBest) {
-      await folder.writeCheckpointFile(bestFile(best.epoch), await encodeBest(best));
-      this.#savedBest = best.epoch;
-    }
-    await folder.writeCheckpointFile(stepFile(state.steps), await encodeCheckpoint(checkpoint, this.#record));
-    this.#latest = checkpoint;
-    await this.#prune(state.steps, best?.epoch ?? 0);
-  }
+/**
+ * Writes the checkpoints of a run, keeping the last ones and the best weights.
+ * @param from checkpoint that the run resumes from.
+ */
+export function checkpointFolder(
+  folder: RunFolder,
+  { record, images, keep }: { readonly record: RunRecord; readonly images: ImageList; readonly keep: number },
+  from?: FoundCheckpoint,
+) {
+  let savedBest = from?.checkpoint.best?.epoch;
+  let latest = from?.checkpoint;
 
   /**
    * Removes checkpoints older than the last ones, and unreadable ones newer than the one just written. Each checkpoint has at
    * most one file of best weights.
    */
-  async #prune(steps: number, bestEpoch: number): Promise<void> {
-    const names = await namesIn(this.#folder.path);
+  const prune = async (steps: number, bestEpoch: number) => {
+    const names = await namesIn(folder.path);
     const outdated = (pattern: RegExp, current: number) => {
       const numbered = numberedFiles(names, pattern);
-      const kept = numbered.filter(({ number }) => number <= current).slice(0, this.#keep);
+      const kept = numbered.filter(({ number }) => number <= current).slice(0, keep);
       return numbered.filter((file) => !kept.includes(file));
     };
     for (const { name } of [...outdated(stepPattern, steps), ...outdated(bestPattern, bestEpoch)]) {
-      await this.#folder.removeCheckpointFile(name);
+      await folder.removeCheckpointFile(name);
     }
-  }
+  };
+
+  return {
+    /** The latest saved checkpoint. */
+    get latest(): Checkpoint | undefined {
+      return latest;
+    },
+    /** @throws {FileError} it could not be written; earlier ones are kept. */
+    async save(checkpoint: Checkpoint): Promise<void> {
+      const { best, state } = checkpoint;
+      if (latest === undefined) await folder.writeCheckpointFile(imageList, `${JSON.stringify(images)}\n`);
+      if (best && best.epoch !== savedBest) {
+        await folder.writeCheckpointFile(bestFile(best.epoch), await encodeBest(best));
+        savedBest = best.epoch;
+      }
+      await folder.writeCheckpointFile(stepFile(state.steps), await encodeCheckpoint(checkpoint, record));
+      latest = checkpoint;
+      await prune(state.steps, best?.epoch ?? 0);
+    },
+  };
 }
 
 /** Returns true if a run has a checkpoint, by its file name. */

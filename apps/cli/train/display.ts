@@ -9,44 +9,36 @@ import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 
 /** Shows progress on stderr: a bar for each epoch on a terminal, otherwise a line now and then; and a line per epoch. */
-export class TrainingDisplay {
-  readonly #io: CliIo;
-  readonly #secondsBetweenLines: number;
-  #bar: Progress | undefined;
-  #lastLineAt = performance.now();
-
-  constructor(io: CliIo, options: { readonly secondsBetweenLines?: number } = {}) {
-    this.#io = io;
-    this.#secondsBetweenLines = options.secondsBetweenLines ?? 30;
-  }
-
-  showStep(progress: TrainingProgress): void {
-    const { epoch, epochs, step, steps } = progress;
-    const label = `epoch ${epoch}/${epochs}`;
-    if (this.#io.isTTY) {
-      // Not only at the first step: a resumed epoch starts with a later one.
-      this.#bar ??= startProgress(this.#io, { label, total: steps });
-      this.#bar.update(step, describeStep(progress));
-    } else if (performance.now() - this.#lastLineAt >= 1000 * this.#secondsBetweenLines) {
-      this.#writeLine(`${label}, step ${step}/${steps}: ${describeStep(progress)}`);
-    }
-  }
-
-  showEpoch(soFar: TrainingResult, plan: Pick<TrainingPlan, "epochs" | "keep">): void {
-    this.stop();
-    this.#writeLine(describeEpoch(soFar, plan));
-  }
-
+export function trainingDisplay(io: CliIo, secondsBetweenLines = 30) {
+  let bar: Progress | undefined;
+  let lastLineAt = performance.now();
+  const writeLine = (line: string) => {
+    io.stderr(`${line}\n`);
+    lastLineAt = performance.now();
+  };
   /** Removes the bar. */
-  stop(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
-  }
-
-  #writeLine(line: string): void {
-    this.#io.stderr(`${line}\n`);
-    this.#lastLineAt = performance.now();
-  }
+  const stop = () => {
+    bar?.stop();
+    bar = undefined;
+  };
+  return {
+    showStep(progress: TrainingProgress): void {
+      const { epoch, epochs, step, steps } = progress;
+      const label = `epoch ${epoch}/${epochs}`;
+      if (io.isTTY) {
+        // Not only at the first step: a resumed epoch starts with a later one.
+        bar ??= startProgress(io, { label, total: steps });
+        bar.update(step, describeStep(progress));
+      } else if (performance.now() - lastLineAt >= 1000 * secondsBetweenLines) {
+        writeLine(`${label}, step ${step}/${steps}: ${describeStep(progress)}`);
+      }
+    },
+    showEpoch(soFar: TrainingResult, plan: Pick<TrainingPlan, "epochs" | "keep">): void {
+      stop();
+      writeLine(describeEpoch(soFar, plan));
+    },
+    stop,
+  };
 }
 
 function describeStep({ loss, accuracy, imagesPerSecond, secondsLeft }: TrainingProgress): string {

@@ -8,7 +8,6 @@ import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { onFirstRank } from "../../../src/train/ranks/ranks.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
 import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
-import type { Settings } from "../../../src/train/settings/settings.ts";
 import { runTraining } from "../../../src/train/train.ts";
 import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -19,7 +18,7 @@ import { type RunFlags, required, resumeCommand } from "./flags.ts";
 import { assertSameRanks, assertSameSettings, isExtended } from "./resume.ts";
 import { hooksOf, type Run, resumeRun, startRun } from "./run.ts";
 import { assertOutputOutsideImages, RunFolder } from "./run-folder.ts";
-import { RunLock } from "./run-lock.ts";
+import { acquireLock } from "./run-lock.ts";
 import { trainInto } from "./train-into.ts";
 
 interface TrainingTask {
@@ -50,7 +49,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   if (images !== undefined) await assertOutputOutsideImages(output, [images, val ?? images, test ?? images]);
   const started = flags.resume ? undefined : await start(task, io);
   const folder = await RunFolder.claim(output, flags);
-  const lock = await RunLock.acquire(output, note);
+  const release = await acquireLock(output, note);
   try {
     await folder.removeTemporaryFiles();
     if (started) {
@@ -65,7 +64,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     if (isDone) return await reportComplete(from, folder, flags, io);
     return await trainAndReport(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
-    await lock.release();
+    await release();
   }
 }
 
@@ -93,7 +92,7 @@ async function start({ images, resolved, flags }: TrainingTask, io: CliIo): Prom
 async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<void> {
   const { flags, plan } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
-  const limit = new TimeLimit(io, run.maxMinutes);
+  const limit = timeLimit(io, run.maxMinutes);
   const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((cause) => {
     if (!(cause instanceof AbortedError)) throw cause;
     const what = "it was stopped while the head was trained; there is no model yet";
@@ -106,12 +105,9 @@ async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<voi
   else if (result.steps > 0) io.stdout(`${describeChoice({ ...result, keep: plan.settings.keep })}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
   if (result.aborted) note(`${limit.reason} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`);
-  else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
+  else if (result.history.length < plan.settings.epochs)
+    note(`Stopped early: no improvement for ${counted(plan.settings.patience!, "epoch")}.`);
   note(`Wrote ${into.written.join(", ")} into ${into.path}`);
-}
-
-function describePatience({ patience }: Settings): string {
-  return `Stopped early: no improvement for ${counted(patience!, "epoch")}.`;
 }
 
 type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
@@ -177,27 +173,18 @@ function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunF
   });
 }
 
-/** Time limit of a run, which then stops as after Ctrl-C, but successfully. */
-export class TimeLimit {
-  readonly #limit: AbortSignal | undefined;
-  readonly #interrupt: AbortSignal;
-  readonly #minutes: number | null;
-
-  /** @param minutes null: no limit. */
-  constructor(io: CliIo, minutes: number | null) {
-    this.#minutes = minutes;
-    this.#interrupt = io.signal;
-    this.#limit = minutes === null ? undefined : AbortSignal.timeout(Math.ceil(60_000 * minutes));
-  }
-
-  /** Fires at the time limit, and when the user stops the program. */
-  get signal(): AbortSignal {
-    return this.#limit ? AbortSignal.any([this.#interrupt, this.#limit]) : this.#interrupt;
-  }
-
-  /** The reason for stopping, if it was the time limit alone. */
-  get reason(): string | undefined {
-    if (!this.#limit?.aborted || this.#interrupt.aborted) return undefined;
-    return `The time limit was reached: --max-minutes ${this.#minutes}.`;
-  }
+/**
+ * Time limit of a run, which then stops as after Ctrl-C, but successfully.
+ * @param minutes null: no limit.
+ */
+export function timeLimit({ signal: interrupt }: CliIo, minutes: number | null) {
+  const limit = minutes === null ? undefined : AbortSignal.timeout(Math.ceil(60_000 * minutes));
+  return {
+    /** Fires at the time limit, and when the user stops the program. */
+    signal: limit ? AbortSignal.any([interrupt, limit]) : interrupt,
+    /** The reason for stopping, if it was the time limit alone. */
+    get reason(): string | undefined {
+      return limit?.aborted && !interrupt.aborted ? `The time limit was reached: --max-minutes ${minutes}.` : undefined;
+    },
+  };
 }

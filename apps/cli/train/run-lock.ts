@@ -22,48 +22,35 @@ type Owner = Described<typeof ownerSchema>;
 /** Time after which a lock without content is stale, in milliseconds. */
 const graceMs = 5000;
 
-/** An exclusive lock on a run's folder. */
-export class RunLock {
-  readonly #folder: string;
-  readonly #content: string;
-  readonly #madeFolder: boolean;
-
-  private constructor(folder: string, content: string, madeFolder: boolean) {
-    this.#folder = folder;
-    this.#content = content;
-    this.#madeFolder = madeFolder;
+/**
+ * Takes the exclusive lock on a run's folder, or takes over that of a dead process. Creates the folder if it does not exist.
+ * @param note receives a message about a lock that was taken over.
+ * @returns a function that removes the lock, and the folder if it was created and is empty.
+ * @throws {TrainingError} another process holds it.
+ * @throws {FileError} it cannot be written.
+ */
+export async function acquireLock(folder: string, note: (text: string) => void): Promise<() => Promise<void>> {
+  const owner: Owner = {
+    pid: process.pid,
+    host: hostname(),
+    startedAt: new Date().toISOString(),
+    processStart: (await processStart(process.pid)) ?? null,
+  };
+  const content = `${JSON.stringify(owner)}\n`;
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const madeFolder = await makeFolder(folder);
+    const outcome = await create(folder, content);
+    if (outcome === "made") return () => release(folder, content, madeFolder);
+    if (outcome === "there") await removeStale(folder, note);
   }
+  throw inUse(folder, "it is taken again and again");
+}
 
-  /**
-   * Takes the lock, or takes over that of a dead process. Creates the folder if it does not exist.
-   * @param note receives a message about a lock that was taken over.
-   * @throws {TrainingError} another process holds it.
-   * @throws {FileError} it cannot be written.
-   */
-  static async acquire(folder: string, note: (text: string) => void): Promise<RunLock> {
-    const owner: Owner = {
-      pid: process.pid,
-      host: hostname(),
-      startedAt: new Date().toISOString(),
-      processStart: (await processStart(process.pid)) ?? null,
-    };
-    const content = `${JSON.stringify(owner)}\n`;
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const madeFolder = await makeFolder(folder);
-      const outcome = await create(folder, content);
-      if (outcome === "made") return new RunLock(folder, content, madeFolder);
-      if (outcome === "there") await removeStale(folder, note);
-    }
-    throw inUse(folder, "it is taken again and again");
-  }
-
-  /** Removes the lock, and the folder if it was created and is empty. */
-  async release(): Promise<void> {
-    const path = join(this.#folder, lockFile);
-    // If it cannot be removed, it is taken over later.
-    if ((await contentOf(path)) === this.#content) await rm(path, { force: true }).catch(() => {});
-    if (this.#madeFolder) await rmdir(this.#folder).catch(() => {});
-  }
+async function release(folder: string, content: string, madeFolder: boolean): Promise<void> {
+  const path = join(folder, lockFile);
+  // If it cannot be removed, it is taken over later.
+  if ((await contentOf(path)) === content) await rm(path, { force: true }).catch(() => {});
+  if (madeFolder) await rmdir(folder).catch(() => {});
 }
 
 /** Returns true if a process may be writing into the folder. */
@@ -123,7 +110,10 @@ async function removeStale(folder: string, note: (text: string) => void): Promis
 }
 
 async function isGone(owner: Owner, folder: string): Promise<boolean> {
-  if (owner.host !== hostname()) throw inUse(folder, describe(owner), otherHostRemedy(folder));
+  if (owner.host !== hostname()) {
+    const remedy = `This machine cannot check whether it is running; if it is not, delete ${join(folder, lockFile)}.`;
+    throw inUse(folder, describe(owner), remedy);
+  }
   if (!isProcess(owner.pid)) return true;
   const start = await processStart(owner.pid);
   return owner.processStart !== null && start !== undefined && start !== owner.processStart;
@@ -161,10 +151,6 @@ async function isOld(path: string): Promise<boolean> {
 
 function describe({ pid, host, startedAt }: Owner): string {
   return `process ${pid} on ${host}, started ${startedAt}`;
-}
-
-function otherHostRemedy(folder: string): string {
-  return `This machine cannot check whether it is running; if it is not, delete ${join(folder, lockFile)}.`;
 }
 
 function inUse(folder: string, who: string, remedy = "Wait for it, stop it, or choose another folder."): TrainingError {

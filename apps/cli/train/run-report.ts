@@ -24,140 +24,128 @@ const mostHealth = 120;
 /**
  * Writes the report of a run and its data: a page that reloads itself during training, then the final one. Training
  * continues if a live report cannot be written.
+ * @param note receives the reason if a live report cannot be written.
  */
-export class RunReport {
-  readonly #folder: RunFolder;
-  readonly #run: Run;
-  readonly #platform: Platform;
-  readonly #note: (text: string) => void;
-  #network: Network | undefined;
-  #health: readonly HealthRecord[] = [];
-  #steps: readonly StepRecord[] = [];
-  #stride = 1;
-  #latest: TrainingResult | undefined;
-  #progress: TrainingProgress | undefined;
-  #gallery: Gallery | undefined;
-  #dueAt = performance.now() + firstWaitMs;
-  #hasFailed = false;
-  #isLive = false;
+export function runReport(folder: RunFolder, run: Run, platform: Platform, note: (text: string) => void) {
+  let network: Network | undefined;
+  let health: readonly HealthRecord[] = [];
+  let steps: readonly StepRecord[] = [];
+  let stride = 1;
+  let latest: TrainingResult | undefined;
+  let latestStep: TrainingProgress | undefined;
+  let gallery: Gallery | undefined;
+  let dueAt = performance.now() + firstWaitMs;
+  let hasFailed = false;
+  let isLive = false;
 
-  /** @param note receives the reason if a live report cannot be written. */
-  constructor(folder: RunFolder, run: Run, platform: Platform, note: (text: string) => void) {
-    this.#folder = folder;
-    this.#run = run;
-    this.#platform = platform;
-    this.#note = note;
-  }
-
-  /** @param soFar result before the run was resumed: its records are kept. */
-  async start(network: Network, soFar?: TrainingResult): Promise<void> {
-    this.#network = network;
-    this.#latest = soFar;
-    if (!soFar) return;
-    const path = this.#folder.file("reportData");
-    const before = await readFile(path)
-      .then((bytes) => decodeReport(new TextDecoder().decode(bytes), path))
-      // Training resumes without the lost records.
-      .catch(() => undefined);
-    const isPast = ({ step }: { readonly step: number }) => step <= soFar.steps;
-    this.#health = (before?.health ?? []).filter(isPast);
-    for (const { step, loss } of (before?.steps ?? []).filter(isPast)) this.#addStep(step, loss);
-  }
-
-  /** @param blocks health of the network, if the step recorded it. */
-  async step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): Promise<void> {
-    const { totalSteps, stepLoss } = progress;
-    this.#progress = progress;
-    this.#addStep(totalSteps, stepLoss);
-    if (blocks) {
-      const all = [...this.#health, { step: totalSteps, blocks }];
-      this.#health = all.length > 2 * mostHealth ? thinned(all, mostHealth) : all;
-    }
-    // An older run in the folder is kept until this one saves something.
-    if (this.#isDue() && this.#folder.isOwn) await this.#writeLive(true);
-  }
-
-  async epoch(soFar: TrainingResult): Promise<void> {
-    this.#latest = soFar;
-    await this.#writeLive(this.#isDue());
-  }
-
-  /**
-   * Writes the final report; misclassified images get heat maps, unless that fails.
-   * @throws {FileError} it cannot be written.
-   */
-  async finish(result: TrainingResult, signal?: AbortSignal): Promise<void> {
-    this.#latest = result;
-    const gallery = await this.#galleryOf(result, true);
-    if (gallery && !signal?.aborted) this.#gallery = await this.#explained(gallery, result, signal);
-    await this.#write({ withPage: true });
-  }
-
-  /** After a failure: turns a live report into one of the result so far, if it can still be written. */
-  async stop(): Promise<void> {
-    if (this.#isLive) await this.#write({ withPage: true }).catch(() => {});
-  }
-
-  async #explained(gallery: Gallery, result: TrainingResult, signal: AbortSignal | undefined): Promise<Gallery> {
-    const { dataset } = this.#run[gallery.images!]!;
-    const { device, ranks } = this.#run.flags;
-    const session = { device, threads: ranks.threads, signal };
-    return explainMistakes(gallery, dataset, result, { platform: this.#platform, session }).catch((error: unknown) => {
-      if (!signal?.aborted) this.#note(`The report has no heat maps: ${messageOf(error)}`);
-      return gallery;
-    });
-  }
-
-  #isDue(): boolean {
-    return performance.now() >= this.#dueAt;
-  }
+  const isDue = () => performance.now() >= dueAt;
 
   /** Keeps steps divisible by a power of two: the same ones, however often the run was interrupted. */
-  #addStep(step: number, loss: number): void {
-    if (step % this.#stride !== 0) return;
-    this.#steps = [...this.#steps, { step, loss }];
-    if (this.#steps.length <= 2 * mostSteps) return;
-    this.#stride *= 2;
-    this.#steps = this.#steps.filter((each) => each.step % this.#stride === 0);
-  }
-
-  async #writeLive(withPage: boolean): Promise<void> {
-    if (this.#hasFailed) return;
-    const live = this.#progress && liveStatus(this.#progress, this.#run);
-    await this.#write({ withPage, live }).catch((error: unknown) => {
-      this.#hasFailed = true;
-      this.#note(`The report is not written until the training ends: ${messageOf(error)}`);
-    });
-  }
-
-  async #write({ withPage, live }: { withPage: boolean; live?: LiveStatus | undefined }): Promise<void> {
-    const start = performance.now();
-    const network = this.#network!;
-    const reached = this.#latest ?? { network, history: [], skipped: [], validationSkipped: [] };
-    const report = {
-      ...(await describeRun(this.#run, reached, await this.#galleryOf(this.#latest, withPage))),
-      ...(this.#steps.length > 0 && { steps: this.#steps }),
-      ...(this.#health.length > 0 && { health: this.#health }),
-      ...(live && { live }),
-    };
-    await this.#folder.write("reportData", encodeReport(report));
-    this.#isLive = live !== undefined;
-    if (!withPage) return;
-    await this.#folder.write("report", await renderReport(report));
-    const now = performance.now();
-    this.#dueAt = now + Math.max(leastWaitMs, waitForEachMs * (now - start));
-  }
+  const addStep = (step: number, loss: number) => {
+    if (step % stride !== 0) return;
+    steps = [...steps, { step, loss }];
+    if (steps.length <= 2 * mostSteps) return;
+    stride *= 2;
+    steps = steps.filter((each) => each.step % stride === 0);
+  };
 
   /** The test images, or the validation images of the best weights; `isNew` false: those of an earlier gallery, which saves time. */
-  async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
+  const galleryOfResult = async (result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> => {
     const images = result?.test ? "test" : "validation";
     const predictions = result?.test?.predictions ?? result?.predictions;
-    if (!result || !predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
-    if (this.#gallery?.epoch === result.epoch && this.#gallery.images === images) return this.#gallery;
-    const shown = await galleryOf(predictions, this.#run[images]!.dataset, this.#platform.images);
-    this.#gallery = { images, epoch: result.epoch, ...shown };
-    return this.#gallery;
-  }
+    if (!result || !predictions || !(isNew || gallery === undefined)) return gallery;
+    if (gallery?.epoch === result.epoch && gallery.images === images) return gallery;
+    const shown = await galleryOf(predictions, run[images]!.dataset, platform.images);
+    gallery = { images, epoch: result.epoch, ...shown };
+    return gallery;
+  };
+
+  const write = async ({ withPage, live }: { withPage: boolean; live?: LiveStatus | undefined }) => {
+    const start = performance.now();
+    const reached = latest ?? { network: network!, history: [], skipped: [], validationSkipped: [] };
+    const report = {
+      ...(await describeRun(run, reached, await galleryOfResult(latest, withPage))),
+      ...(steps.length > 0 && { steps }),
+      ...(health.length > 0 && { health }),
+      ...(live && { live }),
+    };
+    await folder.write("reportData", encodeReport(report));
+    isLive = live !== undefined;
+    if (!withPage) return;
+    await folder.write("report", await renderReport(report));
+    const now = performance.now();
+    dueAt = now + Math.max(leastWaitMs, waitForEachMs * (now - start));
+  };
+
+  const writeLive = async (withPage: boolean) => {
+    if (hasFailed) return;
+    const live = latestStep && liveStatus(latestStep, run);
+    await write({ withPage, live }).catch((error: unknown) => {
+      hasFailed = true;
+      note(`The report is not written until the training ends: ${messageOf(error)}`);
+    });
+  };
+
+  const explained = (shown: Gallery, result: TrainingResult, signal: AbortSignal | undefined): Promise<Gallery> => {
+    const { dataset } = run[shown.images!]!;
+    const { device, ranks } = run.flags;
+    const session = { device, threads: ranks.threads, signal };
+    return explainMistakes(shown, dataset, result, { platform, session }).catch((error: unknown) => {
+      if (!signal?.aborted) note(`The report has no heat maps: ${messageOf(error)}`);
+      return shown;
+    });
+  };
+
+  return {
+    /** @param soFar result before the run was resumed: its records are kept. */
+    async start(trained: Network, soFar?: TrainingResult): Promise<void> {
+      network = trained;
+      latest = soFar;
+      if (!soFar) return;
+      const path = folder.file("reportData");
+      const before = await readFile(path)
+        .then((bytes) => decodeReport(new TextDecoder().decode(bytes), path))
+        // Training resumes without the lost records.
+        .catch(() => undefined);
+      const isPast = ({ step }: { readonly step: number }) => step <= soFar.steps;
+      health = (before?.health ?? []).filter(isPast);
+      for (const { step, loss } of (before?.steps ?? []).filter(isPast)) addStep(step, loss);
+    },
+
+    /** @param blocks health of the network, if the step recorded it. */
+    async step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): Promise<void> {
+      const { totalSteps, stepLoss } = progress;
+      latestStep = progress;
+      addStep(totalSteps, stepLoss);
+      if (blocks) {
+        const all = [...health, { step: totalSteps, blocks }];
+        health = all.length > 2 * mostHealth ? thinned(all, mostHealth) : all;
+      }
+      // An older run in the folder is kept until this one saves something.
+      if (isDue() && folder.isOwn) await writeLive(true);
+    },
+
+    async epoch(soFar: TrainingResult): Promise<void> {
+      latest = soFar;
+      await writeLive(isDue());
+    },
+
+    /**
+     * Writes the final report; misclassified images get heat maps, unless that fails.
+     * @throws {FileError} it cannot be written.
+     */
+    async finish(result: TrainingResult, signal?: AbortSignal): Promise<void> {
+      latest = result;
+      const shown = await galleryOfResult(result, true);
+      if (shown && !signal?.aborted) gallery = await explained(shown, result, signal);
+      await write({ withPage: true });
+    },
+
+    /** After a failure: turns a live report into one of the result so far, if it can still be written. */
+    async stop(): Promise<void> {
+      if (isLive) await write({ withPage: true }).catch(() => {});
+    },
+  };
 }
 
 function liveStatus(progress: TrainingProgress, { plan: { communicator } }: Run): LiveStatus {

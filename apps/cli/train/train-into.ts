@@ -19,15 +19,15 @@ import { blockHealth } from "../../../src/train/step/training-health.ts";
 import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
-import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
+import { checkpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf } from "./description.ts";
-import { headHooks, TrainingDisplay } from "./display.ts";
+import { headHooks, trainingDisplay } from "./display.ts";
 import { type EventLog, eventLog } from "./event-log.ts";
 import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
 import { hooksOf, type Run } from "./run.ts";
 import { type RunFolder, runFiles } from "./run-folder.ts";
-import { RunReport } from "./run-report.ts";
+import { runReport } from "./run-report.ts";
 
 /**
  * Trains and saves: checkpoints over time, the history after every epoch, the model and its evaluation whenever it is the
@@ -36,15 +36,15 @@ import { RunReport } from "./run-report.ts";
  */
 export async function trainInto(folder: RunFolder, run: Run, platform: Platform, io: CliIo): Promise<TrainingResult> {
   const { plan, from, flags } = run;
-  const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
-  const display = new TrainingDisplay(io);
+  const checkpoints = checkpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
+  const display = trainingDisplay(io);
   let latest: TrainingResult | undefined;
   let events: EventLog | undefined;
   const note = (text: string) => io.stderr(`${text}\n`);
   const beginEvents = (steps: number) => {
     if (flags.tensorboard !== false) events = eventLog(folder, steps, note);
   };
-  const report = new RunReport(folder, run, limitPixels(platform, plan.settings.pixelLimit), note);
+  const report = runReport(folder, run, limitPixels(platform, plan.settings.pixelLimit), note);
   let trained: Network | undefined;
   let testing: Progress | undefined;
   try {
