@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import type { Device, Platform } from "../../src/base/platform.ts";
+import type { Device } from "../../src/base/platform.ts";
 import { printableLine } from "../../src/base/printable.ts";
-import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import type { PreprocessingOptions } from "../../src/model/preprocessing.ts";
 import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
@@ -34,11 +33,7 @@ export function addClassifierOptions(
 }
 
 /** The platform and options to load the command line's classifier with. */
-export async function classifierArguments(
-  command: Command,
-  flags: ClassifierFlags,
-  io: CliIo,
-): Promise<{ readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
+export async function classifierArguments(command: Command, flags: ClassifierFlags, io: CliIo) {
   const network = givenNetworkOptions(command, flags, otherFlags);
   const own = Object.keys(network).length > 0 && { network };
   const { architecture, key } = flags;

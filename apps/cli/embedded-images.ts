@@ -2,7 +2,7 @@ import { dirname, resolve } from "node:path";
 import { XceptionError } from "../../src/base/errors.ts";
 import type { ImageCodec, ImageSource } from "../../src/base/platform.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
-import { type EmbeddedImage, type Embeddings, readEmbeddings } from "../../src/tasks/features/embeddings.ts";
+import { type EmbeddedImage, readEmbeddings } from "../../src/tasks/features/embeddings.ts";
 import { reportNotes } from "./classifier-options.ts";
 import type { CliIo } from "./io.ts";
 import { isWithin } from "./train/run-folder.ts";
@@ -19,10 +19,7 @@ export interface EmbeddingsPlace {
  * @throws {FileError} the file cannot be read.
  * @throws {FormatError} it contains no embeddings, or is damaged.
  */
-export async function openEmbeddings(
-  file: string,
-  folder: string | undefined,
-): Promise<{ readonly embeddings: Embeddings; readonly place: EmbeddingsPlace }> {
+export async function openEmbeddings(file: string, folder: string | undefined) {
   const embeddings = readEmbeddings(await nodePlatform.files.read(file), `embeddings ${JSON.stringify(file)}`);
   const recorded = resolve(dirname(file), embeddings.origin?.folder ?? ".");
   return { embeddings, place: { folder: folder ?? recorded, root: folder ?? dirname(file) } };

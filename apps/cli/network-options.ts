@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { FormatError, UsageError } from "../../src/base/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
-import { openWeightsFile, type WeightsFile } from "../../src/model/formats.ts";
+import { openWeightsFile } from "../../src/model/formats.ts";
 import { modelFrom } from "../../src/model/open-weights.ts";
-import { type WeightsSource, weightsSource } from "../../src/model/weights-file.ts";
+import { weightsSource } from "../../src/model/weights-file.ts";
 import { assertTogether } from "../../src/models/options.ts";
 import {
   type ArchitectureName,
@@ -14,7 +14,6 @@ import {
   type NetworkOptions,
   optionsIn,
 } from "../../src/models/registry.ts";
-import type { Shape } from "../../src/tensor/shape.ts";
 import { networkSettings } from "../../src/train/settings/network-settings.ts";
 import { flagOf } from "../../src/train/settings/settings.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
@@ -149,12 +148,7 @@ export function publishedNetwork(command: Command, flags: LookFlags): Network {
  * Opens a file to show its network, which flags cannot change; `inputShape` is the image size if the file leaves it open.
  * @throws {UsageError} flags describe a network.
  */
-export async function openDescribed(
-  model: string,
-  command: Command,
-  flags: LookFlags,
-  io: CliIo,
-): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
+export async function openDescribed(model: string, command: Command, flags: LookFlags, io: CliIo) {
   assertNoNetworkFlags(command, flags);
   const { inputShape } = givenNetworkOptions(command, flags);
   const source = await weightsSource(model, platformFor(flags, io), { key: flags.key });

@@ -3,14 +3,11 @@ import { UsageError } from "../../src/base/errors.ts";
 import { type Kind, listOf, number, wholeNumber } from "../../src/base/kinds.ts";
 import { devices } from "../../src/base/platform.ts";
 
-/** A command's help. */
-export interface CommandHelp {
-  readonly details: string;
-  readonly examples: readonly [string, string];
-}
-
-/** Adds to a command's one line of help. */
-export function addHelp(command: Command, { details, examples }: CommandHelp): Command {
+/** Adds details and examples to a command's one line of help. */
+export function addHelp(
+  command: Command,
+  { details, examples }: { readonly details: string; readonly examples: readonly [string, string] },
+): Command {
   return command
     .description(`${command.description()}\n\n${details}`)
     .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}`).join("\n")}`);
@@ -35,8 +32,8 @@ export function valueReader<T>(flag: string, { read, accept, expected }: Kind<T>
 }
 
 /** Returns a parser of a number above 0. */
-export function positiveNumberOf(flag: string, limits: { readonly to?: number } = {}): (text: string) => number {
-  return valueReader(flag, number({ above: 0, ...limits }));
+export function positiveNumberOf(flag: string): (text: string) => number {
+  return valueReader(flag, number({ above: 0 }));
 }
 
 /** Returns a parser of a whole number from 1, or from `from`. */
@@ -50,9 +47,10 @@ export function countsOf(flag: string): (text: string) => readonly number[] {
 }
 
 /** Collects the flags that a command is called with, as they were typed; all options must have been added. */
-export function givenFlags(command: Command): readonly string[] {
+export function givenFlags(command: Command, except: readonly string[] = []): readonly string[] {
   const words: string[] = [];
   for (const option of command.options) {
+    if (except.includes(option.long!)) continue;
     command.on(`option:${option.name()}`, (value?: string) => {
       words.push(option.long!, ...(typeof value === "string" ? [value] : []));
     });

@@ -13,9 +13,6 @@ interface CardFlags extends Omit<ClassifierFlags, "top"> {
   readonly json?: boolean;
 }
 
-/** Flags about the card itself, not about the model. */
-const own = ["--json", "--output", "--overwrite"];
-
 export default function registerCard(command: Command, io: CliIo): void {
   addHelp(command, {
     details:
@@ -26,15 +23,15 @@ export default function registerCard(command: Command, io: CliIo): void {
   })
     .option("-o, --output <file>", "the file to write (default: standard output)")
     .option("--overwrite", "replace an existing file");
-  const given = givenFlags(addClassifierOptions(command));
+  // Those about the model, not about the card itself.
+  const given = givenFlags(addClassifierOptions(command), ["--json", "--output", "--overwrite"]);
   command.action(async (model: string, flags: CardFlags) => {
     const { output, overwrite, json } = flags;
     if (output !== undefined) assertOverwrite("option --output", output, overwrite);
     const { platform, options } = await classifierArguments(command, flags, io);
     const subject = await openSubject(model, platform, options);
-    const words = given.filter((word, index) => !own.includes(word) && given[index - 1] !== "--output");
     const { preprocess, interpolation, fit } = options;
-    const text = await cardMarkdown(subject, { flags: words, preprocess, interpolation, fit });
+    const text = await cardMarkdown(subject, { flags: given, preprocess, interpolation, fit });
     if (output !== undefined) await writeFileAtomic(output, text);
     if (json) writeJson(io, { ...cardJson(subject), ...(output !== undefined && { written: output }) });
     else if (output === undefined) io.stdout(text);

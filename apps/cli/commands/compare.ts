@@ -11,7 +11,7 @@ import { type CliIo, writeJson } from "../io.ts";
 import { addHelp, countOf, deviceOption, givenFlags } from "../options.ts";
 import { addSettingOptions } from "../setting-options.ts";
 import { required } from "../train/flags.ts";
-import { RunLock } from "../train/run-lock.ts";
+import { acquireLock } from "../train/run-lock.ts";
 
 /** Settings that a comparison decides. */
 const decided: readonly SettingName[] = [
@@ -60,20 +60,21 @@ export default function registerCompare(command: Command, io: CliIo): void {
     const shown = names.filter((name) => !decided.includes(name));
     addSettingOptions(command, Object.fromEntries(shown.map((name) => [name, settings[name]])), title);
   }
-  const words = givenFlags(command);
+  // The place and form of the output do not change the comparison.
+  const words = givenFlags(command, ["--json", "--output"]);
   command.action(async (networks: readonly string[], flags: CompareFlags) => {
     const output = required(flags.output, "option --output", "a folder for the comparison, e.g. -o comparison");
     const request = await comparisonRequest(networks, { ...flags, output }, words, io);
     await mkdir(output, { recursive: true });
-    const lock = await RunLock.acquire(output, (text) => io.stderr(`${text}\n`));
+    const release = await acquireLock(output, (text) => io.stderr(`${text}\n`));
     try {
-      await assertSameComparison(request);
+      await assertSameComparison(output, request.command);
       const comparison = await compareNetworks(request, nodePlatform, io);
       if (flags.json) writeJson(io, comparison);
       else io.stdout(`\n${describeComparison(comparison, { width: io.columns ?? 100 })}\n`);
       io.stderr(`\nWrote ${Object.values(comparisonFiles).join(", ")} into ${output}\n`);
     } finally {
-      await lock.release();
+      await release();
     }
   });
 }

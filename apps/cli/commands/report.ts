@@ -13,18 +13,13 @@ import { resumeCommand } from "../train/flags.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
 import { isRunning } from "../train/run-lock.ts";
 
-interface ReportFlags {
-  readonly output?: string;
-  readonly json?: boolean;
-}
-
 export default function registerReport(command: Command, io: CliIo): void {
   addHelp(command, {
     details: "Also works for a run that was interrupted or is still training.",
     examples: ["xception report run", "xception report run -o report.html"],
   })
     .option("-o, --output <file>", `the HTML file to write (default: ${runFiles.report} in the run)`)
-    .action(async (run: string, { output, json }: ReportFlags) => {
+    .action(async (run: string, { output, json }: { readonly output?: string; readonly json?: boolean }) => {
       const stored = await readReport(run);
       const isInterrupted = stored.live !== undefined && !(await isRunning(run));
       const report = isInterrupted ? await interrupted(stored, run) : stored;

@@ -3,7 +3,7 @@ import { AbortedError, FileError, UsageError } from "../../../src/base/errors.ts
 import { parseJson } from "../../../src/base/json.ts";
 import { string } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
-import { fitting, object } from "../../../src/base/schema.ts";
+import { fitting, object, type Schema } from "../../../src/base/schema.ts";
 import type { ComparedNetwork, ComparedRun, Comparison } from "../../../src/report/comparison.ts";
 import { comparisonCsv, comparisonDocument } from "../../../src/report/comparison.ts";
 import { networkSizes } from "../../../src/report/cost.ts";
@@ -72,13 +72,7 @@ export async function compareNetworks(request: ComparisonRequest, platform: Plat
   return comparison;
 }
 
-async function trainCell(
-  spec: NetworkSpec,
-  seed: number,
-  request: ComparisonRequest,
-  platform: Platform,
-  io: CliIo,
-): Promise<{ readonly run: ComparedRun; readonly isNew: boolean }> {
+async function trainCell(spec: NetworkSpec, seed: number, request: ComparisonRequest, platform: Platform, io: CliIo) {
   const path = folderOf(request, spec, seed);
   const ranks = { communicator: alone, threads: request.flags.threads, leave: () => {} };
   const flags: RunFlags = {
@@ -196,10 +190,7 @@ const identitySchema = object({ command: string });
  * Checks that a folder is empty, new, or of the same comparison.
  * @throws {UsageError} it contains another comparison.
  */
-export async function assertSameComparison({
-  output,
-  command,
-}: Pick<ComparisonRequest, "output" | "command">): Promise<void> {
+export async function assertSameComparison(output: string, command: string): Promise<void> {
   const before = await commandOf(output);
   if (before === undefined || before === command) return;
   throw new UsageError({
@@ -213,13 +204,17 @@ export async function assertSameComparison({
 
 /** The command line of the comparison in a folder, if there is one. */
 async function commandOf(output: string): Promise<string | undefined> {
-  const path = join(output, comparisonFiles.data);
+  return (await readOwnFile(join(output, comparisonFiles.data), identitySchema))?.command;
+}
+
+/** The contents of a file of a comparison; undefined if there is none. @throws {FormatError} it is of another form. */
+export async function readOwnFile<T>(path: string, schema: Schema<T>): Promise<T | undefined> {
   const bytes = await readFile(path).catch((error: unknown) => {
     if (error instanceof FileError) return undefined;
     throw error;
   });
   const where = `file "${path}"`;
-  return bytes && fitting(identitySchema, parseJson(new TextDecoder().decode(bytes), where), where).command;
+  return bytes && fitting(schema, parseJson(new TextDecoder().decode(bytes), where), where);
 }
 
 function meanOf(values: readonly number[]): number {

@@ -1,24 +1,21 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AbortedError, FileError } from "../../../src/base/errors.ts";
-import { parseJson } from "../../../src/base/json.ts";
+import { AbortedError } from "../../../src/base/errors.ts";
 import { number, string } from "../../../src/base/kinds.ts";
-import { fitting, object, record } from "../../../src/base/schema.ts";
-import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { object, record } from "../../../src/base/schema.ts";
+import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { alone } from "../../../src/train/ranks/ranks.ts";
 import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
 import type { RunFlags } from "../train/flags.ts";
 import { startRun } from "../train/run.ts";
-import type { ComparisonRequest } from "./comparison.ts";
+import { type ComparisonRequest, readOwnFile } from "./comparison.ts";
 import type { NetworkSpec } from "./networks.ts";
 
 /** File of the measured speeds: a resumed comparison must not measure them again. */
 const speedsFile = "speeds.json";
 const speedsSchema = object({ command: string, speeds: record(number({ above: 0 })) });
-
-type Speeds = Readonly<Record<string, number>>;
 
 /** Steps that warm up the engine, and steps that are timed. */
 const warmUpSteps = 3;
@@ -36,7 +33,8 @@ export async function measureEpochs(
   io: CliIo,
 ): Promise<readonly NetworkSpec[]> {
   const path = join(output, speedsFile);
-  const speeds = (await readSpeeds(path, command)) ?? (await measureSpeeds(specs, data, output, flags, io));
+  const known = await readOwnFile(path, speedsSchema);
+  const speeds = known?.command === command ? known.speeds : await measureSpeeds(specs, data, output, flags, io);
   await mkdir(output, { recursive: true });
   await writeFileAtomic(path, `${JSON.stringify({ command, speeds }, undefined, 2)}\n`);
   const [first, ...others] = specs as readonly [NetworkSpec, ...NetworkSpec[]];
@@ -54,16 +52,6 @@ export async function measureEpochs(
   ];
 }
 
-async function readSpeeds(path: string, command: string): Promise<Speeds | undefined> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    if (error instanceof FileError) return undefined;
-    throw error;
-  });
-  const where = `file "${path}"`;
-  const known = bytes && fitting(speedsSchema, parseJson(new TextDecoder().decode(bytes), where), where);
-  return known?.command === command ? known.speeds : undefined;
-}
-
 /** Images per second in training, by network. */
 async function measureSpeeds(
   specs: readonly NetworkSpec[],
@@ -71,7 +59,7 @@ async function measureSpeeds(
   output: string,
   flags: Pick<RunFlags, "device" | "threads">,
   io: CliIo,
-): Promise<Speeds> {
+): Promise<Readonly<Record<string, number>>> {
   const speeds: Record<string, number> = {};
   const ranks = { communicator: alone, threads: flags.threads, leave: () => {} };
   for (const { name, resolved } of specs) {

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { UsageError } from "../../../src/base/errors.ts";
 import type { Device } from "../../../src/base/platform.ts";
 import { countPerClass, folderDataset, type ImageDataset } from "../../../src/data/dataset.ts";
-import type { Fact } from "../../../src/report/document.ts";
+import { type Fact, factsOf } from "../../../src/report/document.ts";
 import { counted, formatNumber, withCommas } from "../../../src/report/numbers.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
@@ -44,7 +44,7 @@ const demoNetworks = ["xception", "inception-v3", "xception --no-residual"];
 
 /**
  * Prepares a comparison from its command line; with `--demo`, then writes the images to the output folder.
- * @param words the flags as typed, to repeat the comparison.
+ * @param words the flags as typed, except for those of the output, to repeat the comparison.
  * @throws {UsageError} an argument is missing or not allowed, or the folder contains another comparison.
  * @throws {DataError} a folder of images cannot be used.
  */
@@ -71,18 +71,17 @@ export async function comparisonRequest(
   const specs = parseNetworks(chosen, shared);
   const demoImages = demo ? await readDemoImages() : undefined;
   const dataset = demoImages?.training ?? folderDataset(await nodePlatform.files.list(folder));
-  const sized =
-    match === "parameters" || match === "multiplications" ? matchWidths(specs, match, dataset.classes.length) : specs;
-  // The place and form of the output do not change the comparison.
-  const kept = words.filter((word, at) => !["--json", "--output"].includes(word) && words[at - 1] !== "--output");
-  const command = ["xception", "compare", ...names, ...kept].map(quote).join(" ");
-  await assertSameComparison({ output, command });
+  const hasWidths = match === "parameters" || match === "multiplications";
+  const sized = hasWidths ? matchWidths(specs, match, dataset.classes.length) : specs;
+  const command = ["xception", "compare", ...names, ...words].map(quote).join(" ");
+  await assertSameComparison(output, command);
   if (demoImages) await writeDemoImages(demoImages, output);
   const place = { data: folder, output, command };
   const matched = match === "seconds" ? await measureEpochs(sized, place, flags, io) : sized;
   const seeds = flags.seeds ?? (demo ? 2 : 3);
-  const setup = await setupOf({ specs: matched, dataset, folder, test, match, seeds });
-  return { ...place, specs: matched, match, seeds, classes: dataset.classes.length, setup, flags };
+  const made = { specs: matched, match, seeds };
+  const setup = await setupOf(made, dataset, { folder, test });
+  return { ...place, ...made, classes: dataset.classes.length, setup, flags };
 }
 
 function networksOf(names: readonly string[], { ablation, demo }: CompareFlags): readonly string[] {
@@ -112,47 +111,30 @@ async function writeDemoImages({ training, test }: DemoImages, output: string): 
 }
 
 /** The conditions of the comparison, under the names of the paper's. */
-async function setupOf({
-  specs,
-  dataset,
-  folder,
-  test,
-  match,
-  seeds,
-}: {
-  readonly specs: readonly NetworkSpec[];
-  readonly dataset: ImageDataset;
-  readonly folder: string;
-  readonly test: string | undefined;
-  readonly match: Match;
-  readonly seeds: number;
-}): Promise<Fact[]> {
-  const [{ resolved }] = specs as readonly [NetworkSpec];
-  const { imageSize, optimizer, learningRate, schedule, batchSize, weightDecay, dropout, average } = resolved.settings;
-  const images = `${withCommas(dataset.samples.length)} in ${counted(dataset.classes.length, "class", "classes")} (${nameOf(folder)})`;
+async function setupOf(
+  { specs, match, seeds }: Pick<ComparisonRequest, "specs" | "match" | "seeds">,
+  dataset: ImageDataset,
+  { folder, test }: { readonly folder: string; readonly test: string | undefined },
+): Promise<Fact[]> {
+  const { imageSize, optimizer, learningRate, schedule, batchSize, weightDecay, dropout, average, ...others } =
+    specs[0]!.resolved.settings;
   const tested = test === undefined ? undefined : folderDataset(await nodePlatform.files.list(test));
-  const machine = (await machineFacts()).map(({ name, value }) => `${name} ${value}`).join(", ");
   const epochs = specs.map(({ resolved: { settings } }) => settings.epochs);
-  return [
-    { name: "Training images", value: images },
-    {
-      name: "Test images",
-      value: tested
-        ? `${withCommas(countPerClass(tested).reduce((sum, count) => sum + count, 0))} (${nameOf(test!)})`
-        : `${Math.round(100 * splitOf(resolved.settings).validation)} % of each class, held out by the seed`,
-    },
-    { name: "Image size", value: `${imageSize}×${imageSize}` },
-    { name: "Epochs", value: [...new Set(epochs)].join(", ") },
-    { name: "Optimizer", value: `${optimizer}, learning rate ${learningRate}, ${schedule}; batches of ${batchSize}` },
-    {
-      name: "Regularization",
-      value: `weight decay ${weightDecay}, dropout ${dropout}, average of weights: ${average}`,
-    },
-    { name: "Seeds", value: `${seeds}` },
-    { name: "Made equal", value: match },
-    ...(match === "parameters" || match === "multiplications" ? [{ name: "Widths", value: widthsOf(specs) }] : []),
-    { name: "Machine", value: machine },
-  ];
+  const hasWidths = match === "parameters" || match === "multiplications";
+  return factsOf({
+    "Training images": `${withCommas(dataset.samples.length)} in ${counted(dataset.classes.length, "class", "classes")} (${nameOf(folder)})`,
+    "Test images": tested
+      ? `${withCommas(countPerClass(tested).reduce((sum, count) => sum + count, 0))} (${nameOf(test!)})`
+      : `${Math.round(100 * splitOf(others).validation)} % of each class, held out by the seed`,
+    "Image size": `${imageSize}×${imageSize}`,
+    Epochs: [...new Set(epochs)].join(", "),
+    Optimizer: `${optimizer}, learning rate ${learningRate}, ${schedule}; batches of ${batchSize}`,
+    Regularization: `weight decay ${weightDecay}, dropout ${dropout}, average of weights: ${average}`,
+    Seeds: `${seeds}`,
+    "Made equal": match,
+    Widths: hasWidths ? widthsOf(specs) : undefined,
+    Machine: (await machineFacts()).map(({ name, value }) => `${name} ${value}`).join(", "),
+  });
 }
 
 /** The chosen widths, e.g. `inception-v3: 0.1133`. */

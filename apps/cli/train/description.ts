@@ -5,7 +5,7 @@ import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import type { Provenance } from "../../../src/model/model.ts";
 import type { CalibratedModel } from "../../../src/model/temperature.ts";
 import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
-import type { Fact } from "../../../src/report/document.ts";
+import { type Fact, factsOf } from "../../../src/report/document.ts";
 import { counted, formatInterval, formatNumber } from "../../../src/report/numbers.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import { recordedScores } from "../../../src/tasks/card/scores.ts";
@@ -129,25 +129,25 @@ function settingsOf({ plan, validation, test, folder }: Run): Fact[] {
   const momentum = sources.has("momentum") ? `, momentum ${settings.momentum}` : "";
   const describe = ({ dataset, folder: own }: EvaluationImages) =>
     `${dataset.samples.length} from ${nameOf(own ?? folder)}${own === undefined ? ", held out of the training folder" : ""}`;
-  return [
-    { name: "Network", value: networkText(settings) },
-    { name: "Image size", value: `${imageSize}×${imageSize}` },
-    { name: "Training images", value: `${training.samples.length} from ${nameOf(folder)}` },
-    { name: "Validation images", value: validation ? describe(validation) : "none: no epoch was chosen" },
-    ...(test ? [{ name: "Test images", value: describe(test) }] : []),
+  return factsOf({
+    Network: networkText(settings),
+    "Image size": `${imageSize}×${imageSize}`,
+    "Training images": `${training.samples.length} from ${nameOf(folder)}`,
+    "Validation images": validation ? describe(validation) : "none: no epoch was chosen",
+    "Test images": test && describe(test),
     ...fineTuningFacts(settings),
-    { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
-    { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
-    { name: "Batch size", value: `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}` },
-    ...(settings.quantizationAware
-      ? [{ name: "Rounding", value: "that of int8, also in validation; the model file has float32 weights" }]
-      : []),
-    ...(settings.temperature ? [{ name: "Calibration", value: "temperature, fitted to the validation images" }] : []),
-    { name: "Label smoothing", value: `${settings.labelSmoothing}` },
-    { name: "Augmentation", value: augmentationText(settings) },
+    Optimizer: `${optimizer}, weight decay ${weightDecay}${momentum}`,
+    "Learning rate": `${schedule}, at most ${learningRate}`,
+    "Batch size": `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}`,
+    Rounding: settings.quantizationAware
+      ? "that of int8, also in validation; the model file has float32 weights"
+      : undefined,
+    Calibration: settings.temperature ? "temperature, fitted to the validation images" : undefined,
+    "Label smoothing": `${settings.labelSmoothing}`,
+    Augmentation: augmentationText(settings),
     ...imbalanceFacts(settings),
-    { name: "Seed", value: `${settings.seed}` },
-  ];
+    Seed: `${settings.seed}`,
+  });
 }
 
 /** `strong, flip no, random erasing 0.5, mixup 0.2`. */
@@ -163,7 +163,7 @@ export function augmentationText(settings: Settings): string {
   ].join(", ");
 }
 
-function fineTuningFacts(settings: Settings): Fact[] {
+function fineTuningFacts(settings: Settings) {
   const { weights, headEpochs, headViews, unfreezeFrom, cachedViews, freeze, train, layerDecay } = settings;
   const views = headViews === 1 ? "" : `, ${headViews} views of each image`;
   const last = unfreezeFrom === "last" ? "the last block" : unfreezeFrom;
@@ -172,24 +172,22 @@ function fineTuningFacts(settings: Settings): Fact[] {
     ...(freeze === null ? [] : [freeze]),
     ...(train === null ? [] : [`but not ${train}`]),
   ];
-  return [
-    ...(weights === null ? [] : [{ name: "Weights to start from", value: nameOf(weights) }]),
-    ...(headEpochs === 0
-      ? []
-      : [{ name: "Classifier alone, first", value: `${counted(headEpochs, "epoch")}${views}` }]),
-    ...(frozen.length === 0 ? [] : [{ name: "Frozen", value: frozen.join(", ") }]),
-    ...(cachedViews === null ? [] : [{ name: "Views of each image", value: `${cachedViews}, repeated` }]),
-    ...(layerDecay === 1 ? [] : [{ name: "Rate of each earlier block", value: `× ${layerDecay}` }]),
-  ];
+  return {
+    "Weights to start from": weights === null ? undefined : nameOf(weights),
+    "Classifier alone, first": headEpochs === 0 ? undefined : `${counted(headEpochs, "epoch")}${views}`,
+    Frozen: frozen.length === 0 ? undefined : frozen.join(", "),
+    "Views of each image": cachedViews === null ? undefined : `${cachedViews}, repeated`,
+    "Rate of each earlier block": layerDecay === 1 ? undefined : `× ${layerDecay}`,
+  };
 }
 
-function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fact[] {
+function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings) {
   const weights = classWeights === "balanced" ? classWeights : JSON.stringify(classWeights);
-  return [
-    ...(classWeights === null ? [] : [{ name: "Class weights", value: weights }]),
-    ...(sampleWeights === null ? [] : [{ name: "Weights of images", value: basename(sampleWeights) }]),
-    ...(sampling === "balanced" ? [{ name: "Sampling", value: "every class equally often" }] : []),
-  ];
+  return {
+    "Class weights": classWeights === null ? undefined : weights,
+    "Weights of images": sampleWeights === null ? undefined : basename(sampleWeights),
+    Sampling: sampling === "balanced" ? "every class equally often" : undefined,
+  };
 }
 
 /** The name and the options that differ from their defaults: `xception, width 0.25, dropout 0.5`. */
