@@ -17,12 +17,10 @@ const loading = {
   loadWeights: 2,
 } as const;
 
-type Hooks = Pick<WebDownloadOptions, "signal" | "onDownload">;
-
 serveVerbs(globalThis as never, (platformOptions: WebPlatformOptions) => {
   const call = async (verb: keyof Verbs, args: readonly unknown[]): Promise<unknown> => {
     const at = verb in loading ? loading[verb as keyof typeof loading] : args.length;
-    const { signal, onDownload, ...options } = (args[at] ?? {}) as Hooks;
+    const { signal, onDownload, ...options } = (args[at] ?? {}) as Pick<WebDownloadOptions, "signal" | "onDownload">;
     const platform = webPlatform({ ...platformOptions, signal, onDownload });
     const addresses: string[] = [];
     const read = (address: string) => {

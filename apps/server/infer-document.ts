@@ -23,8 +23,6 @@ const inferRequest = object({
   outputs: optional(list(object({ name: string, parameters }))),
 });
 
-type InferDocument = Described<typeof inferRequest>;
-
 /**
  * Answers an inference request of the Open Inference Protocol, with or without binary data.
  * @see https://github.com/kserve/open-inference-protocol and Triton's "Binary Tensor Data Extension"
@@ -72,7 +70,7 @@ function splitBody(body: Uint8Array, header: string | undefined) {
 }
 
 /** Divides the binary data among the inputs, in their order. */
-function givenInputs({ inputs }: InferDocument, binary: Uint8Array): readonly GivenInput[] {
+function givenInputs({ inputs }: Described<typeof inferRequest>, binary: Uint8Array): readonly GivenInput[] {
   let at = 0;
   const given = inputs.map(({ name, datatype, shape, parameters, data }): GivenInput => {
     const size = parameters?.binary_data_size;

@@ -34,10 +34,7 @@ export function mean(values: readonly number[]): number {
 }
 
 /** Mean, and its 95 % confidence interval from the spread of the values; undefined for a single one. */
-export function meanWithInterval(values: readonly number[]): {
-  readonly mean: number;
-  readonly interval: Interval | undefined;
-} {
+export function meanWithInterval(values: readonly number[]) {
   const { length: count } = values;
   const center = mean(values);
   if (count < 2) return { mean: center, interval: undefined };

@@ -17,10 +17,8 @@ interface Step<K extends OpKind> {
   readonly dy: Value;
 }
 
-type GradientRules = { readonly [K in OpKind]: (step: Step<K>) => readonly GradientWriter[] };
-
 /** Gradient rules: for each operator, the gradients of its inputs. */
-export const gradientRules: GradientRules = {
+export const gradientRules: { readonly [K in OpKind]: (step: Step<K>) => readonly GradientWriter[] } = {
   conv: ({ build, config: { strides, pads, groups }, inputs: [x, w], dy }) => [
     () =>
       build.op({ kind: "convInputGradient", strides, pads, groups, inputShape: x!.shape }, [dy, w!], `d.${x!.name}`),

@@ -141,11 +141,9 @@ interface LoweringContext {
   readonly setLogits: (value: Value) => void;
 }
 
-type LoweringRules = {
+const rules: {
   readonly [T in LayerType]: (config: ConfigOf<T>, context: LoweringContext, name: string) => Value;
-};
-
-const rules: LoweringRules = {
+} = {
   InputLayer: (_, { readImages }) => readImages(),
   Conv2D: (config, { build, inputs: [x], weights }, name) =>
     build.op(

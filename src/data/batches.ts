@@ -79,11 +79,6 @@ interface Loaded {
 
 type Write = (target: Uint8Array, loaded: Loaded, row: number) => void;
 
-interface Group {
-  readonly group: readonly Loaded[];
-  readonly nextPosition: number;
-}
-
 /**
  * A data set in batches.
  *
@@ -196,7 +191,7 @@ export class BatchSource {
     { indices, repeats }: EpochOrder,
     start: number,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<Group, void, void> {
+  ): AsyncGenerator<{ readonly group: readonly Loaded[]; readonly nextPosition: number }, void, void> {
     assertOption("batches option start", start, wholeNumber({ from: 0, to: indices.length }));
     let group: Loaded[] = [];
     let nextPosition = start;

@@ -2,9 +2,7 @@ import { ShapeError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape, sizeOf } from "../tensor/shape.ts";
 import type { ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
 
-type ShapeRules = { readonly [T in LayerType]: (config: ConfigOf<T>, inputs: readonly Shape[], name: string) => Shape };
-
-const rules: ShapeRules = {
+const rules: { readonly [T in LayerType]: (config: ConfigOf<T>, inputs: readonly Shape[], name: string) => Shape } = {
   InputLayer: (config) => config.shape,
   Conv2D: (config, inputs, name) => {
     const { filters, kernelSize, groups = 1 } = config;

@@ -28,9 +28,7 @@ export interface WeightSpec {
   readonly initializer: Initializer;
 }
 
-type WeightRules = { readonly [T in LayerType]: (config: ConfigOf<T>, channels: number, name: string) => WeightSpec[] };
-
-const rules: WeightRules = {
+const rules: { readonly [T in LayerType]: (config: ConfigOf<T>, channels: number, name: string) => WeightSpec[] } = {
   InputLayer: none,
   Conv2D: (config, channels, name) => [
     kernel(`${name}/kernel`, "kernel", [...config.kernelSize, channels / (config.groups ?? 1), config.filters]),

@@ -2,9 +2,7 @@ import { ShapeError } from "../base/errors.ts";
 import { broadcastShapes, formatShape, type Shape, sameShape, sizeOf } from "../tensor/shape.ts";
 import type { OpConfig, OpKind, OpOf, Window } from "./ops.ts";
 
-type ShapeRules = { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly Shape[]) => readonly Shape[] };
-
-const rules: ShapeRules = {
+const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly Shape[]) => readonly Shape[] } = {
   conv: (config, [x, w, bias]) => {
     const y = convolved(config, x, w);
     if (bias !== undefined && !sameShape(bias, [y[1]!])) {

@@ -5,7 +5,6 @@ import type { EpochRecord } from "../base/records.ts";
 import { check, fitting, list, nullable, object, optional, orElse, record, type Schema } from "../base/schema.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
 import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
-import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";
 import { decodeSealed, encodeSealed } from "./sealed-tensors.ts";
 
@@ -61,11 +60,7 @@ export async function decodeBest(bytes: Uint8Array, where: string): Promise<Best
   return { ...rest, weights: tensors };
 }
 
-async function decode(
-  format: string,
-  bytes: Uint8Array,
-  where: string,
-): Promise<{ json: unknown; tensors: ReadonlyMap<string, FloatTensor> }> {
+async function decode(format: string, bytes: Uint8Array, where: string) {
   const file = await decodeSealed(format, bytes, where);
   const version = check(object({ formatVersion: number() }), file.json).value?.formatVersion;
   if (version !== undefined && version > checkpointVersion) {

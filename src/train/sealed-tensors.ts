@@ -1,7 +1,6 @@
 import { sha256 } from "../base/checksums.ts";
 import { FormatError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
-import type { EncodedTensor } from "../formats/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../formats/safetensors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -30,11 +29,7 @@ export async function encodeSealed(
  * @param where the file's name in errors.
  * @throws {FormatError} the bytes are not such a file, or damaged.
  */
-export async function decodeSealed(
-  format: string,
-  bytes: Uint8Array,
-  where: string,
-): Promise<{ json: unknown; tensors: ReadonlyMap<string, EncodedTensor> }> {
+export async function decodeSealed(format: string, bytes: Uint8Array, where: string) {
   const { metadata, tensors } = readSafetensors(bytes, where);
   const received = metadata.get(keys.format);
   if (received !== format) {

@@ -40,11 +40,9 @@ const database = new Promise<IDBDatabase>((resolve, reject) => {
 // Each access reports it; nothing is wrong before the first one.
 database.catch(() => {});
 
-type StoreName = "classes" | "images" | "project";
-
 /** Runs a request in a transaction of its own, and waits until its result is stored. */
 async function run<T>(
-  name: StoreName,
+  name: "classes" | "images" | "project",
   mode: IDBTransactionMode,
   request: (store: IDBObjectStore) => IDBRequest<T>,
 ): Promise<T> {

@@ -18,10 +18,8 @@ export interface EmitContext<K extends OpKind = OpKind> {
 
 type Operands = Omit<EmitContext, "config">;
 
-type EmitRules = { readonly [K in OpKind]: (context: EmitContext<K>) => void };
-
 /** For each operator, the ONNX nodes that compute it on any engine, channels first. */
-export const emitRules: EmitRules = {
+export const emitRules: { readonly [K in OpKind]: (context: EmitContext<K>) => void } = {
   conv: ({ emit, config, x, y }) =>
     emit.node("Conv", x, y, { ...windowAttributes(config), group: { i: config.groups } }),
   convInputGradient: emitConvInputGradient,

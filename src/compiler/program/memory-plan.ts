@@ -23,10 +23,7 @@ export function aligned(bytes: number): number {
  * @param start address of the first.
  * @returns their addresses, and the end of the last.
  */
-export function planMemory(
-  steps: readonly BufferUse[],
-  start: number,
-): { readonly addresses: ReadonlyMap<Buffer, number>; readonly end: number } {
+export function planMemory(steps: readonly BufferUse[], start: number) {
   const lives = new Map<Buffer, { first: number; last: number }>();
   for (const [index, { buffers }] of steps.entries()) {
     for (const buffer of buffers) {

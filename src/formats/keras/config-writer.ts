@@ -105,8 +105,6 @@ interface Context {
   readonly style: KerasConfigStyle;
 }
 
-type Rules = { readonly [T in LayerType]: (config: ConfigOf<T>, context: Context) => Json };
-
 /**
  * A layer's options as Keras writes them. Options that only recent versions of Keras 3 know, all at their defaults, are
  * omitted so that earlier versions load the file too: `renorm`, `quantization_config`, `ragged`, `optional`, axes of
@@ -137,7 +135,7 @@ const dtypePolicy = {
   registered_name: null,
 } as const;
 
-const rules: Rules = {
+const rules: { readonly [T in LayerType]: (config: ConfigOf<T>, context: Context) => Json } = {
   InputLayer: ({ shape }, { style }) => ({
     [style === "legacy" ? "batch_input_shape" : "batch_shape"]: [null, ...shape],
     dtype: "float32",

@@ -32,10 +32,8 @@ export function paletteStyle(): string {
 @media screen and (prefers-color-scheme:dark){:root{${declare(1)}}}`;
 }
 
-type Config = NonNullable<TopLevelSpec["config"]>;
-
 /** Style of all charts: quiet axes, no frame, one font, colors that follow the page's theme. */
-const config: Config = {
+const config: NonNullable<TopLevelSpec["config"]> = {
   // The drawing has one name, its marks have none: a table beside it has their numbers.
   aria: false,
   background: "transparent",

@@ -88,8 +88,6 @@ async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
   throw unavailable(`its library cannot be loaded: ${reasons.join("; ")}`);
 }
 
-type Bindings = ReturnType<typeof bind>;
-
 function bind(library: LibraryHandle) {
   const text = textOf(longestVersionText, versionFunction(library));
   // Open MPI's handles are addresses, not these numbers: it would crash.
@@ -117,7 +115,7 @@ function versionFunction(library: LibraryHandle) {
   }
 }
 
-function checker({ errorText }: Bindings): (name: string, code: number) => void {
+function checker({ errorText }: ReturnType<typeof bind>): (name: string, code: number) => void {
   return (name, code) => {
     if (code === 0) return;
     const text = textOf(longestErrorText, (buffer, length) => errorText(code, buffer, length));

@@ -82,13 +82,8 @@ function withReasons(session: TestableSession, reasons: readonly string[]): Sess
   return Object.assign(session, { report: report && { ...report, reasons: [...reasons, ...report.reasons] } });
 }
 
-interface TestRun {
-  readonly outputs: Tensors;
-  readonly ms: number;
-}
-
 /** Runs a session twice on an image of all values, and times the second run. */
-async function testRun(session: Session, { name, type, shape }: ImageInput): Promise<TestRun> {
+async function testRun(session: Session, { name, type, shape }: ImageInput) {
   const bytes = Uint8Array.from({ length: sizeOf(shape) }, (_, index) => (index * 97 + (index >> 5) * 31) % 256);
   const data = type === "uint8" ? bytes : Float32Array.from(bytes, (byte) => byte / 127.5 - 1);
   const feeds = { [name]: { type, shape, data } as Tensor };

@@ -172,11 +172,7 @@ async function verifyForeignGraph(
   };
 }
 
-async function referenceOf(
-  model: OpenedModel,
-  images: readonly ImageSource[],
-  options: VerifyModelOptions,
-): Promise<{ reference: Reference; inputs: VerifyImages }> {
+async function referenceOf(model: OpenedModel, images: readonly ImageSource[], options: VerifyModelOptions) {
   const { platform, reference: source } = options;
   const { network } = model;
   const name = source === undefined ? "the model itself" : (nameOfSource(source) ?? "reference");
