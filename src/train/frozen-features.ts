@@ -82,7 +82,8 @@ async function computeFeatures(
   views: number,
   { signal, onProgress }: FeatureHooks,
 ): Promise<Features> {
-  const { dataset, preprocessing, seed, presentation, weights, network, communicator } = plan;
+  const { dataset, preprocessing, presentation, weights, network, communicator } = plan;
+  const { seed } = plan.settings;
   const { platform, session } = plan.step;
   const { length: images } = dataset.samples;
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
@@ -124,7 +125,7 @@ async function computeFeatures(
 
 /** Changes with the images, the weights, and everything else that the features depend on. */
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
-  const { dataset, preprocessing, presentation, seed, weights } = plan;
+  const { dataset, preprocessing, presentation, settings, weights } = plan;
   const { platform, session } = plan.step;
   const values = [...weightsOf(body, weights).values()].map(({ data }) => sha256(data));
   return sha256(
@@ -136,7 +137,7 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       device: session?.device ?? "default",
       images: await imagesDigest(dataset, platform),
       views,
-      ...(views > 1 && { augmentation: presentation.augmentation, seed }),
+      ...(views > 1 && { augmentation: presentation.augmentation, seed: settings.seed }),
     }),
   );
 }

@@ -89,7 +89,7 @@ export async function trainHead(
       const { indices } = epochOrder(
         rows,
         plan.presentation.sampling ?? "shuffled",
-        deriveSeed(plan.seed, "head"),
+        deriveSeed(plan.settings.seed, "head"),
         epoch,
       );
       tally = new EpochTally();
@@ -105,7 +105,7 @@ export async function trainHead(
           targets: targetsOf(members, plan.labels.length, plan.presentation.labelSmoothing ?? 0),
           ...(isWeighted && { sampleWeights: weightsOf(members, plan) }),
           learningRate: rate,
-          seed: deriveSeed(plan.seed, "head dropout", step.steps),
+          seed: deriveSeed(plan.settings.seed, "head dropout", step.steps),
         };
         const result = await step.run(input);
         if (!result.isSound) {

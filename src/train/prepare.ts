@@ -67,14 +67,8 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The optimizer's default learning rate. */
   readonly usualRate: number;
   readonly schedule: Schedule;
-  readonly epochs: number;
-  /** Epoch whose weights are kept: the best by validation, or the last. */
-  readonly keep: Settings["keep"];
-  /** Epochs without an improvement before early stopping. */
-  readonly patience: number | undefined;
   /** Images in a step of one rank. */
   readonly batchSize: number;
-  readonly seed: number;
   readonly mapWeights: readonly number[] | undefined;
   readonly healthSteps: number;
   /** Rounding of the weights in quantization-aware training. */
@@ -89,8 +83,6 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The processes that train together, or this one alone. */
   readonly communicator: Communicator;
   readonly validation: ValidationImages | undefined;
-  /** Divides the logits by the temperature that fits the validation images best. */
-  readonly calibrated: boolean;
   /** Images on which the final weights are evaluated. */
   readonly test: ImageDataset | undefined;
 }
@@ -151,7 +143,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
       ranks: size,
     });
   const settings = { ...started.settings, batchSize };
-  const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
+  const { accumulate, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
   assertEffective(settings, request);
   if (settings.temperature) assertCalibratable(placeOf("temperature", request), network);
   const isDivisor = batchSize % accumulate === 0;
@@ -182,14 +174,9 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
 
   const isTrained = started.weights !== undefined || started.start !== undefined;
   const quantizationAware = weightRounding(settings, request, isTrained);
-  const tuning = fineTuning(
-    network,
-    { ...settings, ...(quantizationAware && { batchNorm: "inference" as const }) },
-    {
-      reinitialized: started.start?.reinitialized,
-      batchSize: batchSize / accumulate,
-    },
-  );
+  const choice = quantizationAware ? { ...settings, batchNorm: "inference" as const } : settings;
+  const given = { reinitialized: started.start?.reinitialized, batchSize: batchSize / accumulate };
+  const tuning = fineTuning(network, choice, given);
   const { trainable = tuning.trainable, rateFactor = tuning.rateFactor } = request;
   const batchNorm = typeof request.batchNorm === "function" ? request.batchNorm : tuning.batchNorm;
   if (views !== undefined) {
@@ -206,11 +193,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     learningRate,
     usualRate,
     schedule,
-    epochs,
-    keep: settings.keep,
-    patience: settings.patience ?? undefined,
     batchSize,
-    seed,
     mapWeights,
     healthSteps,
     quantizationAware,
@@ -246,7 +229,6 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
       preparation,
       batches: new BatchSource(validation, preparation.prepare, { ...shared, batchSize: validationBatchSize }),
     },
-    calibrated: settings.temperature,
     test,
   };
 }

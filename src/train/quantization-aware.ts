@@ -14,10 +14,10 @@ export async function withActivationLimits(
   plan: TrainingPlan,
   { resume, signal }: Pick<TrainingHooks, "resume" | "signal">,
 ): Promise<TrainingPlan> {
-  const { quantizationAware, dataset, seed, communicator, step } = plan;
+  const { quantizationAware, dataset, settings, communicator, step } = plan;
   if (quantizationAware === undefined) return plan;
   const calibrated = async (): Promise<Readonly<Record<string, ByteScale>>> => {
-    const chosen = calibrationSample(dataset.samples.length, calibrationImages, seed);
+    const chosen = calibrationSample(dataset.samples.length, calibrationImages, settings.seed);
     const images = chosen.map((index) => dataset.samples[index]!);
     const options = { platform: step.platform, method: "mse", signal } as const;
     return Object.fromEntries((await calibrate(plan, foldedGraph(plan), images, options)).activations);

@@ -6,14 +6,14 @@ import { type EvaluationResult, evaluateBatches, isSoftmax } from "../tasks/eval
 import { deriveSeed } from "../tensor/random.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
-import { CheckpointKeeper } from "./checkpoint-keeper.ts";
+import { checkpointKeeper } from "./checkpoint-keeper.ts";
 import { countRight, nextTurn, RunningEpoch } from "./epoch.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "./ranks/ranks.ts";
 import type { TrainingHooks, TrainingResult } from "./request.ts";
 import { assertFiniteWeights, throwBrokenStep } from "./step/training-diagnosis.ts";
 import type { StepResult, TrainingStep } from "./step/training-step.ts";
-import { Validation } from "./validation.ts";
+import { validationLoader } from "./validation.ts";
 
 type SkippedImages = Pick<Checkpoint, "skipped" | "validationSkipped">;
 
@@ -24,8 +24,8 @@ export class TrainingRun {
   readonly #step: TrainingStep;
   readonly #hooks: TrainingHooks;
   readonly #history: EpochRecord[];
-  readonly #keeper: CheckpointKeeper | undefined;
-  readonly #validation: Validation;
+  readonly #keeper: ReturnType<typeof checkpointKeeper> | undefined;
+  readonly #loadValidated: ReturnType<typeof validationLoader>;
   #best: BestWeights | undefined;
   #epoch: RunningEpoch;
   #validationSeconds = 0;
@@ -42,12 +42,12 @@ export class TrainingRun {
     this.#history = [...(resume?.history ?? [])];
     this.#best = resume?.best;
     this.#skippedBefore = resume;
-    this.#validation = new Validation(plan);
+    this.#loadValidated = validationLoader(plan);
     const { communicator } = plan;
     const { batchesPerEpoch: stepsPerEpoch } = plan.batches;
     this.#epoch = new RunningEpoch(resume?.epoch ?? { stepsPerEpoch }, this.#samplesPerStep, communicator.rank);
     const start = { epoch: this.#epoch.state(), state: step.state() };
-    this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
+    this.#keeper = checkpoints && checkpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
   }
 
   async run(): Promise<TrainingResult> {
@@ -72,9 +72,9 @@ export class TrainingRun {
 
   /** True after the last epoch, or after too many without an improvement. */
   #isOver(): boolean {
-    const { epochs, patience = Infinity } = this.#plan;
+    const { epochs, patience } = this.#plan.settings;
     const done = this.#epoch.index;
-    return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= patience);
+    return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= (patience ?? Infinity));
   }
 
   get #samplesPerStep(): number {
@@ -87,7 +87,8 @@ export class TrainingRun {
   }
 
   async #trainEpoch(): Promise<void> {
-    const { batches, dataset, learningRate, schedule, epochs, seed, communicator } = this.#plan;
+    const { batches, dataset, learningRate, schedule, settings, communicator } = this.#plan;
+    const { epochs, seed } = settings;
     const { signal } = this.#hooks;
     const epoch = this.#epoch;
     const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
@@ -141,7 +142,10 @@ export class TrainingRun {
     const { imagesPerSecond, seconds } = this.#epoch;
     const precision = test?.evaluation.meanAveragePrecision;
     if (test) this.#validationSeconds = seconds - trainingSeconds;
-    if (test && (this.#plan.keep === "last" || !this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
+    if (
+      test &&
+      (this.#plan.settings.keep === "last" || !this.#best || isBetter(test.evaluation, this.#best.test.evaluation))
+    ) {
       this.#best = { weights: this.#step.weights(this.#isAveraged), epoch: index + 1, steps, test };
     }
     this.#exchangeSkipped();
@@ -167,7 +171,7 @@ export class TrainingRun {
     const { network, validation, communicator, mapWeights } = this.#plan;
     const { signal } = this.#hooks;
     if (!validation) return undefined;
-    const { answer, dispose } = await this.#validation.load(tensors);
+    const { answer, dispose } = await this.#loadValidated(tensors);
     const { batches, dataset } = validation;
     try {
       return await evaluateBatches(answer, batches, dataset, {
@@ -185,7 +189,7 @@ export class TrainingRun {
   }
 
   async #report(step: number, { loss: stepLoss, health }: StepResult): Promise<void> {
-    const { epochs } = this.#plan;
+    const { epochs } = this.#plan.settings;
     const epoch = this.#epoch;
     const { index, stepsPerEpoch, tally, learningRate } = epoch;
     const epochsAfter = epochs - index - 1;
@@ -208,14 +212,14 @@ export class TrainingRun {
 
   /** The result so far. */
   result(aborted: boolean): TrainingResult {
-    const { network, architecture, labels, preprocessing, calibrated } = this.#plan;
+    const { network, architecture, labels, preprocessing, settings } = this.#plan;
     const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
       weights: this.#step.weights(this.#isAveraged),
       epoch: this.#history.length,
       steps: this.#step.steps,
     };
     const { epoch, steps: stepsOfWeights, test } = reached;
-    const calibration = calibrated && test ? calibrationOf(test.evaluation) : undefined;
+    const calibration = settings.temperature && test ? calibrationOf(test.evaluation) : undefined;
     const weights = calibration ? withTemperature(network, reached.weights, calibration.temperature) : reached.weights;
     return {
       network,

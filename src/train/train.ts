@@ -32,7 +32,8 @@ export async function train(dataset: ImageDataset, request: TrainingRequest): Pr
  * @throws {TrainingError} the loss or a weight becomes NaN or infinite.
  */
 export async function runTraining(planned: TrainingPlan, given: TrainingHooks = {}): Promise<TrainingResult> {
-  const { network, batchSize, epochs, communicator } = planned;
+  const { network, batchSize, communicator } = planned;
+  const { epochs } = planned.settings;
   const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const isShared = communicator.size > 1;

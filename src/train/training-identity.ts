@@ -16,8 +16,8 @@ import { gatherRanks } from "./ranks/ranks.ts";
  * an optimizer by the constants of its update.
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
-  const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
-  const { seed, presentation, dataset, validation, test, communicator } = plan;
+  const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, settings, batchSize } = plan;
+  const { presentation, dataset, validation, test, communicator } = plan;
   return asJson({
     network: { name: network.name, layers: await sha256(JSON.stringify(network.layers)) },
     classes: labels,
@@ -26,12 +26,12 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     optimizer: identityOfOptimizer(optimizer),
     learningRate,
     schedule: await identityOfSchedule(schedule),
-    epochs,
+    epochs: settings.epochs,
     ...(await identityOfStep(plan)),
     batchSize,
     ...(communicator.size > 1 && { ranks: communicator.size }),
     ...presentation,
-    seed,
+    seed: settings.seed,
     images: await identityOf(dataset),
     validation: validation ? await identityOf(validation.dataset) : null,
     test: test && (await identityOf(test)),
@@ -78,7 +78,7 @@ function pick(identity: TrainingIdentity, names: readonly string[]): object {
 
 /** Options left out have their defaults, so that older checkpoints without them stay valid. */
 async function identityOfStep(plan: TrainingPlan) {
-  const { network, step, head, keep, patience, mapWeights, communicator, quantizationAware } = plan;
+  const { network, step, head, settings, mapWeights, communicator, quantizationAware } = plan;
   const { accumulate, recompute, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = step;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
@@ -89,8 +89,8 @@ async function identityOfStep(plan: TrainingPlan) {
     // With channels first, it can change the last digit.
     recompute: recompute || undefined,
     quantizationAware,
-    keep: keep === "best" ? undefined : keep,
-    patience,
+    keep: settings.keep === "best" ? undefined : settings.keep,
+    patience: settings.patience ?? undefined,
     mapWeights,
     head,
     clip,

@@ -8,7 +8,7 @@ import { sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import type { Checkpoint } from "../../src/train/checkpoint.ts";
 import type { TrainingRequest } from "../../src/train/request.ts";
-import { FrozenBackbone } from "../../src/train/step/frozen-backbone.ts";
+import { frozenBackbone } from "../../src/train/step/frozen-backbone.ts";
 import { train } from "../../src/train/train.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
@@ -108,7 +108,7 @@ describe("cached views", () => {
     );
     const oneMap = sizeOf(network.layers[end]!.outputShape) * Float32Array.BYTES_PER_ELEMENT;
     const options = { platform: nodePlatform, mostBytes: oneMap };
-    const backbone = new FrozenBackbone(network, end, tensors, options);
+    const backbone = frozenBackbone(network, end, tensors, options);
     const images = floatTensor([2, ...network.layers[0]!.outputShape]);
     for (const index of images.data.keys()) images.data[index] = Math.sin(index);
     const swapped = { ...images, data: Float32Array.from([...half(images, 1), ...half(images, 0)]) };

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { CheckpointClock } from "../../src/train/checkpoint-keeper.ts";
+import { checkpointClock } from "../../src/train/checkpoint-keeper.ts";
 
 it("saves after epochs and after minutes, but spends no more than 3 % of the time on it", async () => {
   let now = 100;
-  const clock = new CheckpointClock({ everyMinutes: 2 }, 0, () => now);
+  const clock = checkpointClock({ everyMinutes: 2 }, 0, () => now);
   expect(clock.isDue(1, false)).toBe(false);
   // No save has cost anything yet.
   expect(clock.isDue(1, true)).toBe(true);
@@ -26,7 +26,7 @@ it("saves after epochs and after minutes, but spends no more than 3 % of the tim
 
 it("saves after as many steps as asked for, whatever it costs", async () => {
   let now = 0;
-  const clock = new CheckpointClock({ everySteps: 3 }, 10, () => now);
+  const clock = checkpointClock({ everySteps: 3 }, 10, () => now);
   expect([11, 12, 13].map((steps) => clock.isDue(steps, false))).toEqual([false, false, true]);
   await clock.time(13, async () => {
     now += 1000;

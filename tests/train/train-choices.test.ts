@@ -144,7 +144,7 @@ describe("settings as options of a training", () => {
       prepareTraining(dataset, { platform: nodePlatform, network: smallNetwork(), batchSize: 8, ...request });
     const weighted = await planned({ sampling: "balanced", classWeights: { red: 2 } });
     expect(weighted.presentation).toMatchObject({ sampling: "balanced", classWeights: [2, 1, 1] });
-    expect((await planned({ patience: 4, validation: dataset })).patience).toBe(4);
+    expect((await planned({ patience: 4, validation: dataset })).settings.patience).toBe(4);
     expect((await planned({ decayAll: true })).step.decays!({} as never)).toBe(true);
     const { batchSize, step } = await planned({ batchSize: 6, accumulate: 3 });
     expect([batchSize, step.batchSize, step.accumulate]).toEqual([6, 2, 3]);

@@ -69,7 +69,7 @@ async function measureSpeeds(
     let start = 0;
     const { validation } = plan;
     await runTraining(
-      { ...plan, epochs: warmUpSteps + timedSteps, validation: undefined },
+      { ...plan, settings: { ...plan.settings, epochs: warmUpSteps + timedSteps }, validation: undefined },
       {
         signal: AbortSignal.any([io.signal, enough.signal]),
         onProgress: ({ totalSteps }) => {

@@ -3,8 +3,8 @@ import type { FileError } from "../../../src/base/errors.ts";
 import { counted, formatDuration } from "../../../src/report/numbers.ts";
 import { downloadSettings } from "../../../src/runtime/node/downloads.ts";
 import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
-import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
+import type { Settings } from "../../../src/train/settings/settings.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 
@@ -33,9 +33,9 @@ export function trainingDisplay(io: CliIo, secondsBetweenLines = 30) {
         writeLine(`${label}, step ${step}/${steps}: ${describeStep(progress)}`);
       }
     },
-    showEpoch(soFar: TrainingResult, plan: Pick<TrainingPlan, "epochs" | "keep">): void {
+    showEpoch(soFar: TrainingResult, settings: Pick<Settings, "epochs" | "keep">): void {
       stop();
-      writeLine(describeEpoch(soFar, plan));
+      writeLine(describeEpoch(soFar, settings));
     },
     stop,
   };
@@ -48,7 +48,7 @@ function describeStep({ loss, accuracy, imagesPerSecond, secondsLeft }: Training
 
 function describeEpoch(
   { history, epoch: best, evaluation }: TrainingResult,
-  { epochs, keep }: Pick<TrainingPlan, "epochs" | "keep">,
+  { epochs, keep }: Pick<Settings, "epochs" | "keep">,
 ): string {
   const { epoch, loss, accuracy, validationLoss, validationAccuracy, validationPrecision, imagesPerSecond, seconds } =
     history.at(-1)!;

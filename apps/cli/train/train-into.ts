@@ -68,7 +68,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
         return report.step(progress, blocks);
       },
       onEpoch: async (soFar) => {
-        display.showEpoch(soFar, plan);
+        display.showEpoch(soFar, plan.settings);
         await save(folder, run, soFar);
         await events?.writeEpoch(soFar);
         await report.epoch(soFar);
@@ -104,8 +104,9 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
 /** Describes where a run resumes. */
 async function continuation({ checkpoint, path, record }: FoundCheckpoint, { plan, flags }: Run): Promise<string> {
   const { epoch, state } = checkpoint;
-  const isOver = checkpoint.isOver && plan.epochs === record.settings.epochs;
-  const place = isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
+  const { epochs } = plan.settings;
+  const isOver = checkpoint.isOver && epochs === record.settings.epochs;
+  const place = isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${epochs}`;
   const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
   return `Resuming after step ${state.steps}, ${place}, from ${path}${caution}`;

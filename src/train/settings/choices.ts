@@ -1,15 +1,7 @@
 import { type Augmentation, augmentations, inceptionWindow } from "../../data/augmentation.ts";
 import { erasingDefaults } from "../../data/geometry.ts";
-import type { Mixing } from "../../data/mixing.ts";
-import type { GradientClip } from "../../learning/gradient-clipping.ts";
-import {
-  type AverageDecay,
-  createOptimizer,
-  exponentialAverage,
-  type Optimizer,
-  polyakAverage,
-} from "../../learning/optimizers.ts";
-import { createSchedule, type Schedule } from "../../learning/schedules.ts";
+import { createOptimizer, exponentialAverage, polyakAverage } from "../../learning/optimizers.ts";
+import { createSchedule } from "../../learning/schedules.ts";
 import type { SharedOptions } from "../../models/options.ts";
 import { type Architecture, architectureNamed, pickOptions } from "../../models/registry.ts";
 import type { Settings } from "./settings.ts";
@@ -29,19 +21,8 @@ export function chosenArchitecture(
   return architectureNamed(architecture, { ...options, inputShape, seed, ...data });
 }
 
-/** The objects described by settings. */
-export interface TrainingChoices {
-  readonly optimizer: Optimizer;
-  readonly schedule: Schedule;
-  readonly augmentation: Augmentation;
-  readonly mixing: Mixing;
-  readonly clip: GradientClip | undefined;
-  /** Decay of the average of the weights; undefined: none is kept. */
-  readonly averageDecay: AverageDecay | undefined;
-}
-
 /** Creates the objects described by settings. */
-export function choicesOf(settings: Settings): TrainingChoices {
+export function choicesOf(settings: Settings) {
   const { mixup, cutMix, average, averageDecay, clipNorm, clipValue } = settings;
   return {
     optimizer: createOptimizer(settings.optimizer, settings),

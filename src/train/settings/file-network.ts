@@ -92,17 +92,11 @@ function contradiction(name: SettingName, source: string, received: unknown, exp
 
 const settingsOfNetwork = [...Object.keys(networkSettings), "imageSize"];
 
-/** A whole network, and the layer below the classifier of its truncated version. */
-interface NetworkOfRun {
-  readonly architecture: Architecture;
-  readonly headOn: string;
-}
-
 /**
- * The whole network of a truncated model of `xception train`, with the classifier on an earlier layer; from the recipe in its
- * provenance, if that gives the model's layers.
+ * The whole network of a truncated model of `xception train`, and the earlier layer that its classifier is on; from the recipe
+ * in its provenance, if that gives the model's layers.
  */
-export function networkOfRun({ metadata, describedNetwork }: WeightsFile): NetworkOfRun | undefined {
+export function networkOfRun({ metadata, describedNetwork }: WeightsFile) {
   const recipe = metadata?.provenance?.recipe;
   if (typeof recipe !== "object" || recipe === null || Array.isArray(recipe) || !describedNetwork) return undefined;
   const recorded = new Map(Object.entries(recipe));

@@ -75,59 +75,56 @@ export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolea
   return undefined;
 }
 
-/**
- * The frozen layers before all that train. Computes the feature maps of each view of an image once, and keeps them as long as they
- * fit into a limit of memory; of later views they are computed each time.
- */
-export class FrozenBackbone {
-  readonly #load: () => Promise<LoadedPart>;
-  readonly #shape: readonly number[];
-  readonly #mostViews: number;
-  /** By view. */
-  readonly #maps = new Map<string, Float32Array>();
-  #part: LoadedPart | undefined;
-
-  /**
-   * @param end index of its last layer. @param tensors as for {@link loadPart}.
-   * @param options `mostBytes`: memory limit of the feature maps.
-   */
-  constructor(
-    network: Network,
-    end: number,
-    tensors: ReadonlyMap<string, FloatTensor>,
-    options: PartOptions & { readonly mostBytes: number },
-  ) {
-    this.#load = () => loadPart(partUpTo(network, end), tensors, options);
-    this.#shape = network.layers[end]!.outputShape;
-    this.#mostViews = options.mostBytes / (sizeOf(this.#shape) * Float32Array.BYTES_PER_ELEMENT);
-  }
-
+/** The frozen layers before all that train. */
+export interface FrozenBackbone {
   /** Images `[N, H, W, C]`, and the name of each one's view → feature maps `[N, h, w, c]`. */
-  async run(images: Tensor, views: readonly string[]): Promise<FloatTensor> {
-    const size = sizeOf(this.#shape);
-    const maps = floatTensor([views.length, ...this.#shape]);
-    const missing: number[] = [];
-    for (const [row, view] of views.entries()) {
-      const kept = this.#maps.get(view);
-      if (kept) maps.data.set(kept, row * size);
-      else missing.push(row);
-    }
-    if (missing.length === 0) return maps;
-    this.#part ??= await this.#load();
-    const { data } = await this.#part.run(rowsOf(images, missing));
-    for (const [place, row] of missing.entries()) {
-      const map = data.subarray(place * size, (place + 1) * size);
-      maps.data.set(map, row * size);
-      if (this.#maps.size < this.#mostViews) this.#maps.set(views[row]!, map.slice());
-    }
-    return maps;
-  }
-
+  run(images: Tensor, views: readonly string[]): Promise<FloatTensor>;
   /** Frees the engine's memory until there is a new view; the feature maps stay. */
-  async dispose(): Promise<void> {
-    await this.#part?.dispose();
-    this.#part = undefined;
-  }
+  dispose(): Promise<void>;
+}
+
+/**
+ * Computes the feature maps of each view of an image once, and keeps them as long as they fit into a limit of memory; of later
+ * views they are computed each time.
+ * @param end index of the last layer. @param tensors as for {@link loadPart}.
+ * @param options `mostBytes`: memory limit of the feature maps.
+ */
+export function frozenBackbone(
+  network: Network,
+  end: number,
+  tensors: ReadonlyMap<string, FloatTensor>,
+  { mostBytes, ...options }: PartOptions & { readonly mostBytes: number },
+): FrozenBackbone {
+  const shape = network.layers[end]!.outputShape;
+  const size = sizeOf(shape);
+  const mostViews = mostBytes / (size * Float32Array.BYTES_PER_ELEMENT);
+  /** By view. */
+  const known = new Map<string, Float32Array>();
+  let part: LoadedPart | undefined;
+  return {
+    async run(images, views) {
+      const maps = floatTensor([views.length, ...shape]);
+      const missing: number[] = [];
+      for (const [row, view] of views.entries()) {
+        const kept = known.get(view);
+        if (kept) maps.data.set(kept, row * size);
+        else missing.push(row);
+      }
+      if (missing.length === 0) return maps;
+      part ??= await loadPart(partUpTo(network, end), tensors, options);
+      const { data } = await part.run(rowsOf(images, missing));
+      for (const [place, row] of missing.entries()) {
+        const map = data.subarray(place * size, (place + 1) * size);
+        maps.data.set(map, row * size);
+        if (known.size < mostViews) known.set(views[row]!, map.slice());
+      }
+      return maps;
+    },
+    async dispose() {
+      await part?.dispose();
+      part = undefined;
+    },
+  };
 }
 
 function rowsOf(tensor: Tensor, rows: readonly number[]): Tensor {

@@ -8,7 +8,7 @@ import { fromEngineLayout } from "../../graph/weights.ts";
 import { partAfter, partUpTo } from "../../models/layer-list.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import { allFinite, type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
-import { changing, FrozenBackbone, frozenEnd } from "./frozen-backbone.ts";
+import { changing, type FrozenBackbone, frozenBackbone, frozenEnd } from "./frozen-backbone.ts";
 import { dropoutMasks, microBatches } from "./micro-batches.ts";
 import { createStagedSession, type Reduce, splitProgram } from "./split-program.ts";
 import { fusedProgram, type StepProgram, stepSession } from "./step-program.ts";
@@ -159,7 +159,7 @@ export class TrainingStep {
     const parts = (frozen: ReadonlyMap<string, FloatTensor>) => ({
       frozen,
       network: trained,
-      backbone: end === undefined ? undefined : new FrozenBackbone(network, end, frozen, { ...given, mostBytes }),
+      backbone: end === undefined ? undefined : frozenBackbone(network, end, frozen, { ...given, mostBytes }),
     });
     if (options.accumulate === 1 && !reduce) {
       const graph = trainingGraph(trained, unsynchronized(options));
