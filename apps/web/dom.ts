@@ -22,6 +22,18 @@ export function svg<Tag extends keyof SVGElementTagNameMap>(
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
+/** Creates a button. */
+export function button(text: string, onclick?: () => unknown, attributes: Attributes = {}): HTMLButtonElement {
+  return h("button", { type: "button", onclick, ...attributes }, text);
+}
+
+/** Creates a square picture of a stored image, whose memory is freed once it is drawn; it is empty without one. */
+export function thumbnailOf(image: Blob | undefined, side: number): HTMLImageElement {
+  const src = image && URL.createObjectURL(image);
+  const onload = () => URL.revokeObjectURL(src!);
+  return h("img", { class: "thumbnail", src, alt: "", width: side, height: side, onload });
+}
+
 function filled<E extends Element>(element: E, attributes: Attributes, children: readonly Child[]): E {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === false) continue;
@@ -34,26 +46,22 @@ function filled<E extends Element>(element: E, attributes: Attributes, children:
   return element;
 }
 
-/** A value that views observe. */
+/** A value that views observe; at first there is none. */
 export class Observable<T> {
-  #value: T;
-  readonly #listeners = new Set<(value: T) => void>();
+  #value: T | undefined;
+  readonly #listeners = new Set<(value: T | undefined) => void>();
 
-  constructor(value: T) {
-    this.#value = value;
-  }
-
-  get value(): T {
+  get value(): T | undefined {
     return this.#value;
   }
 
-  set value(value: T) {
+  set value(value: T | undefined) {
     this.#value = value;
     for (const listener of this.#listeners) listener(value);
   }
 
   /** Calls the listener now and after every change. */
-  observe(listener: (value: T) => void): void {
+  observe(listener: (value: T | undefined) => void): void {
     this.#listeners.add(listener);
     listener(this.#value);
   }

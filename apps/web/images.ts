@@ -1,4 +1,5 @@
-import { Observable } from "./dom.ts";
+import { h, Observable } from "./dom.ts";
+import { attempt } from "./notice.ts";
 import { texts } from "./texts.ts";
 
 /** An image that the user chose: a file, or a moment of the webcam. */
@@ -8,10 +9,10 @@ export interface ChosenImage {
 }
 
 /** The image in use, on every view. */
-export const currentImage = new Observable<ChosenImage | undefined>(undefined);
+export const currentImage = new Observable<ChosenImage>();
 
 /** The running webcam, on every view; undefined while it is off. */
-export const camera = new Observable<MediaStream | undefined>(undefined);
+export const camera = new Observable<MediaStream>();
 
 let starting: Promise<MediaStream> | undefined;
 
@@ -43,6 +44,12 @@ export function stopCamera(): void {
   camera.value = undefined;
 }
 
+/** Starts or stops the webcam. */
+export async function toggleCamera(): Promise<void> {
+  if (camera.value) stopCamera();
+  else await startCamera();
+}
+
 /** Takes the image that a video shows. */
 export async function frameOf(video: HTMLVideoElement, name: string): Promise<ChosenImage> {
   const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
@@ -67,9 +74,22 @@ export async function droppedFiles(data: DataTransfer): Promise<readonly Dropped
   return (await Promise.all(files)).flat();
 }
 
-/** Files of an input, with their folders if a folder was chosen. */
-export function chosenFiles({ files }: HTMLInputElement): readonly DroppedFile[] {
-  return [...(files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+/** A hidden input for files, with their folders if a folder is chosen, and the label that stands for it as a button. */
+export function fileButton(
+  label: { readonly text: string; readonly class?: string },
+  take: (files: readonly DroppedFile[]) => Promise<unknown>,
+  attributes: { readonly id: string; readonly [name: string]: unknown },
+): readonly HTMLElement[] {
+  const input = h("input", {
+    ...{ type: "file", class: "visually-hidden", ...attributes },
+    onchange: () => {
+      const files = [...(input.files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+      // So that the same ones can be chosen again.
+      input.value = "";
+      void attempt(() => take(files));
+    },
+  });
+  return [input, h("label", { class: label.class ?? "button", htmlFor: attributes.id }, label.text)];
 }
 
 async function filesOf(entry: FileSystemEntry): Promise<readonly DroppedFile[]> {

@@ -75,7 +75,7 @@ async function show(): Promise<void> {
   const view = await loading.catch((error: unknown) => {
     built.delete(name);
     console.warn(error);
-    notify(texts.notLoaded, "error");
+    notify(texts.notLoaded);
   });
   // Another one was chosen while this one was loaded.
   if (!view || name !== wanted) return;

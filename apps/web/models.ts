@@ -47,9 +47,9 @@ export class PageModel {
 }
 
 /** The model in use; undefined until the first one is loaded. */
-export const currentModel = new Observable<PageModel | undefined>(undefined);
+export const currentModel = new Observable<PageModel>();
 /** Title of the model that is being loaded. */
-export const loadingModel = new Observable<string | undefined>(undefined);
+export const loadingModel = new Observable<string>();
 
 let lastRequest = 0;
 

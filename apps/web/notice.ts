@@ -1,17 +1,17 @@
 import { messageOf } from "../../src/base/errors.ts";
-import { h } from "./dom.ts";
+import { button, h } from "./dom.ts";
 import { texts } from "./texts.ts";
 
 const list = h("div", { class: "notices", role: "status" });
 
-/** Shows a message at the edge of the window until it is closed, over the page, so that nothing moves. */
-export function notify(message: string, kind: "error" | "info" = "info"): void {
+/** Shows an error at the edge of the window until it is closed, over the page, so that nothing moves. */
+export function notify(message: string): void {
   if (!list.isConnected) document.body.append(list);
-  const notice = h(
+  const notice: HTMLElement = h(
     "div",
-    { class: `notice ${kind}` },
+    { class: "notice error" },
     h("p", {}, message),
-    h("button", { type: "button", class: "round", ariaLabel: texts.close, onclick: () => notice.remove() }, "×"),
+    button("×", () => notice.remove(), { class: "round", ariaLabel: texts.close }),
   );
   list.replaceChildren(notice);
 }
@@ -24,6 +24,6 @@ export async function attempt(action: () => Promise<unknown>, signal?: AbortSign
     if (signal?.aborted || (error as { code?: unknown }).code === "ABORTED") return;
     const isOwn = error instanceof Error && "code" in error;
     if (!isOwn) console.warn(error);
-    notify(messageOf(error), "error");
+    notify(messageOf(error));
   }
 }

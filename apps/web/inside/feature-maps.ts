@@ -1,8 +1,8 @@
 import type { Layer } from "../../../src/graph/network.ts";
 import { heatColor } from "../../../src/report/heat-colors.ts";
 import type { FloatTensor } from "../../../src/tensor/tensor.ts";
-import { h } from "../dom.ts";
-import { camera, currentImage, startCamera, stopCamera } from "../images.ts";
+import { button, h } from "../dom.ts";
+import { camera, currentImage, toggleCamera } from "../images.ts";
 import { currentModel, type PageModel } from "../models.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -20,18 +20,10 @@ export class FeatureMaps extends HTMLElement {
   readonly #canvas = h("canvas", { role: "img", ariaLabel: words.maps });
   readonly #range = h("p", { class: "muted" });
   readonly #strongest = h("p", { class: "muted" });
-  readonly #pages = [-1, 1].map((direction) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "round",
-        ariaLabel: direction < 0 ? words.mapsPrevious : words.mapsNext,
-        onclick: () => this.#turn(direction),
-      },
-      direction < 0 ? "‹" : "›",
-    ),
-  );
+  readonly #pages = [
+    button("‹", () => this.#turn(-1), { class: "round", ariaLabel: words.mapsPrevious }),
+    button("›", () => this.#turn(1), { class: "round", ariaLabel: words.mapsNext }),
+  ] as const;
   #layer: Layer | undefined;
   #values: FloatTensor | undefined;
   #page = 0;
@@ -40,7 +32,7 @@ export class FeatureMaps extends HTMLElement {
 
   connectedCallback(): void {
     if (this.firstChild) return;
-    const webcam = h("button", { type: "button", onclick: () => void attempt(() => toggleCamera()) });
+    const webcam = button("", () => void attempt(toggleCamera));
     this.append(
       h("h2", { class: "minor" }, words.maps),
       h("div", { class: "row source" }, this.#stage, webcam),
@@ -87,7 +79,7 @@ export class FeatureMaps extends HTMLElement {
     this.#values = undefined;
     this.#range.textContent = reason;
     this.#canvas.getContext("2d")!.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
-    for (const button of this.#pages) button.disabled = true;
+    for (const each of this.#pages) each.disabled = true;
   }
 
   #turn(direction: number): void {
@@ -102,8 +94,8 @@ export class FeatureMaps extends HTMLElement {
     const first = this.#page * perPage;
     const last = Math.min(channels, first + perPage);
     const [back, forth] = this.#pages;
-    back!.disabled = first === 0;
-    forth!.disabled = last === channels;
+    back.disabled = first === 0;
+    forth.disabled = last === channels;
     this.#range.textContent = words.mapsOf(first + 1, last, channels);
     this.#canvas.ariaLabel = this.#range.textContent;
     const size = 56;
@@ -137,11 +129,6 @@ function rangeOf(values: Float32Array): readonly [low: number, high: number] {
     high = Math.max(high, value);
   }
   return [low, high];
-}
-
-async function toggleCamera(): Promise<void> {
-  if (camera.value) stopCamera();
-  else await startCamera();
 }
 
 customElements.define("feature-maps", FeatureMaps);

@@ -1,7 +1,7 @@
 import type { LayerConfig } from "../../../src/graph/layers.ts";
 import type { Network } from "../../../src/graph/network.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
-import { h, svg } from "../dom.ts";
+import { button, h, svg } from "../dom.ts";
 import { texts } from "../texts.ts";
 import { boxSize, edgePath, type GraphLayout, layOut, type PlacedLayer } from "./layout.ts";
 
@@ -21,7 +21,7 @@ export class NetworkGraph extends HTMLElement {
   connectedCallback(): void {
     if (this.firstChild) return;
     const zoomButton = (label: string, sign: string, action: () => void) =>
-      h("button", { type: "button", class: "round", ariaLabel: label, title: label, onclick: action }, sign);
+      button(sign, action, { class: "round", ariaLabel: label, title: label });
     this.append(
       h(
         "div",
@@ -32,7 +32,7 @@ export class NetworkGraph extends HTMLElement {
           { class: "zoom" },
           zoomButton(texts.inside.zoomOut, "−", () => this.#step(-1)),
           zoomButton(texts.inside.zoomIn, "+", () => this.#step(1)),
-          h("button", { type: "button", onclick: () => this.fit() }, texts.inside.fit),
+          button(texts.inside.fit, () => this.fit()),
         ),
       ),
       this.#viewport,
@@ -73,9 +73,7 @@ export class NetworkGraph extends HTMLElement {
     this.#jumps.replaceChildren(
       ...columns
         .filter(({ title }) => title !== undefined && !title.includes("continued"))
-        .map(({ title, x }) =>
-          h("button", { type: "button", onclick: () => this.#scrollToColumn(x) }, title!.split(" ")[0]!),
-        ),
+        .map(({ title, x }) => button(title!.split(" ")[0]!, () => this.#scrollToColumn(x))),
     );
     this.choose(chosen);
     this.#zoomTo(1);

@@ -1,6 +1,6 @@
 import { compareConvolutions } from "../../../src/graph/cost.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
-import { h } from "../dom.ts";
+import { button, h } from "../dom.ts";
 import { texts } from "../texts.ts";
 
 const { ordinary, depthwise, separable } = compareConvolutions({
@@ -13,11 +13,13 @@ const { ordinary, depthwise, separable } = compareConvolutions({
 /** Seconds until the larger of the two is complete, and for which it then stands still. */
 const seconds = { growing: 7, waiting: 3 };
 
-/** One grid of squares: columns, rows, and the colors of its parts by number of squares. */
+/** Squares in a row. */
+const columns = 54;
+
+/** One grid of squares, and the colors of its parts by number of squares. */
 interface Grid {
   readonly canvas: HTMLCanvasElement;
   readonly counter: HTMLElement;
-  readonly columns: number;
   readonly parts: readonly (readonly [count: number, color: string])[];
 }
 
@@ -27,7 +29,7 @@ export class SeparableDemo extends HTMLElement {
   #elapsed = 0;
   #lastFrame: number | undefined;
   #playing = false;
-  readonly #button = h("button", { type: "button", onclick: () => this.#toggle() });
+  readonly #button = button("", () => this.#toggle());
 
   connectedCallback(): void {
     if (!this.firstChild) this.#build();
@@ -51,19 +53,15 @@ export class SeparableDemo extends HTMLElement {
 
   #build(): void {
     const words = texts.separable;
-    const grid = (columns: number, parts: Grid["parts"]): Grid => ({
+    const grid = (...parts: Grid["parts"]): Grid => ({
       canvas: h("canvas", { ariaHidden: "true" }),
       counter: h("strong", { class: "counter" }, "0"),
-      columns,
       parts,
     });
     const pointwise = separable.weights - depthwise.weights;
     const grids = [
-      grid(54, [[ordinary.weights, "--second"]]),
-      grid(54, [
-        [depthwise.weights, "--accent"],
-        [pointwise, "--right"],
-      ]),
+      grid([ordinary.weights, "--second"]),
+      grid([depthwise.weights, "--accent"], [pointwise, "--right"]),
     ] as const;
     this.#grids = grids;
     const half = ({ canvas, counter }: Grid, title: string, count: string, text: string, ...more: Node[]) =>
@@ -127,7 +125,7 @@ export class SeparableDemo extends HTMLElement {
 }
 
 /** Draws the squares that are there at a moment from 0 to 1, on which the ordinary convolution is complete. */
-function drawGrid({ canvas, counter, columns, parts }: Grid, moment: number): void {
+function drawGrid({ canvas, counter, parts }: Grid, moment: number): void {
   const width = canvas.clientWidth;
   if (width === 0) return;
   const ratio = devicePixelRatio;

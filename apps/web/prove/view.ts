@@ -1,6 +1,5 @@
-import type { Verification } from "../../../src/tasks/verify/verify.ts";
 import golden from "../../../tests/golden/xception-paper-71x71-10.json?raw";
-import { h } from "../dom.ts";
+import { button, h } from "../dom.ts";
 import { runJob } from "../jobs.ts";
 import { verbs } from "../library.ts";
 import { currentModel, useAnyModel } from "../models.ts";
@@ -31,16 +30,8 @@ export class ProveView extends HTMLElement {
 
   connectedCallback(): void {
     if (this.firstChild) return;
-    const measure = h("button", { type: "button", class: "primary below" }, words.measure);
-    measure.addEventListener("click", () => {
-      measure.disabled = true;
-      void attempt(() => this.#measure()).then(() => Object.assign(measure, { disabled: false }));
-    });
-    const compare = h("button", { type: "button", class: "primary below" }, words.compare);
-    compare.addEventListener("click", () => {
-      compare.disabled = true;
-      void attempt(() => this.#compare()).then(() => Object.assign(compare, { disabled: false }));
-    });
+    const measure = workButton(words.measure, () => this.#measure());
+    const compare = workButton(words.compare, () => this.#compare());
     this.#showTaps(Object.keys((JSON.parse(golden) as { readonly taps: object }).taps));
     const gpuPart = this.#capabilities.gpu === undefined ? [] : [this.#gpuText];
     this.append(
@@ -95,11 +86,7 @@ export class ProveView extends HTMLElement {
 
   async #compare(): Promise<void> {
     this.#differenceText.textContent = words.comparing;
-    const verification = await runJob("compareWithKeras", golden);
-    this.#showVerification(verification);
-  }
-
-  #showVerification({ taps, probabilities, passed }: Verification): void {
+    const { taps, probabilities, passed } = await runJob("compareWithKeras", golden);
     const exponent = (value: number) => value.toExponential(1);
     const worst = Math.max(...taps.map(({ difference }) => difference));
     this.#difference.textContent = exponent(worst);
@@ -125,6 +112,16 @@ export class ProveView extends HTMLElement {
       ),
     );
   }
+}
+
+/** A button that is disabled while it works. */
+function workButton(text: string, work: () => Promise<void>): HTMLButtonElement {
+  const made = button(text, () => {
+    made.disabled = true;
+    void attempt(work).then(() => Object.assign(made, { disabled: false }));
+  });
+  made.className = "primary below";
+  return made;
 }
 
 function factsOf({ vectors, threads, isolated, gpu, half }: Capabilities): HTMLElement {

@@ -1,5 +1,5 @@
-import { h } from "../dom.ts";
-import { type ChosenImage, camera, chosenFiles, droppedFiles, frameOf, hasImageType, startCamera } from "../images.ts";
+import { button, h, thumbnailOf } from "../dom.ts";
+import { type ChosenImage, camera, droppedFiles, fileButton, frameOf, hasImageType, startCamera } from "../images.ts";
 import { runJob, WorkerEndedError } from "../jobs.ts";
 import { attempt, notify } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -19,7 +19,7 @@ export class ClassCard extends HTMLElement {
   readonly #video: HTMLVideoElement;
   #name: HTMLInputElement | undefined;
   readonly #count = h("span", { class: "muted count" });
-  readonly #removal = h("button", { type: "button", class: "round", onclick: () => void this.#remove() }, "×");
+  readonly #removal = button("×", () => void this.#remove(), { class: "round" });
   readonly #thumbnails = h("ul", { class: "thumbnails" });
   #recording = false;
 
@@ -44,29 +44,15 @@ export class ClassCard extends HTMLElement {
     });
     this.#name = name;
     this.#removal.ariaLabel = words.removeClass(taught.name);
-    const id = `images-${taught.id}`;
-    const file = h("input", {
-      type: "file",
+    const files = fileButton({ text: words.addImages }, (chosen) => this.addImages(chosen.map(({ file }) => file)), {
+      id: `images-${taught.id}`,
       multiple: true,
       accept: "image/*",
-      class: "visually-hidden",
-      id,
-      onchange: () => {
-        const files = chosenFiles(file).map((each) => each.file);
-        file.value = "";
-        void attempt(() => this.addImages(files));
-      },
     });
     this.classList.add("card");
     this.append(
       h("div", { class: "row" }, name, this.#count, this.#removal),
-      h(
-        "div",
-        { class: "row" },
-        file,
-        h("label", { class: "button", htmlFor: id }, words.addImages),
-        this.#recordButton(),
-      ),
+      h("div", { class: "row" }, ...files, this.#recordButton()),
       this.#thumbnails,
     );
     this.addEventListener("drop", (event) => {
@@ -91,7 +77,7 @@ export class ClassCard extends HTMLElement {
   async addImages(files: readonly Blob[]): Promise<void> {
     let unreadable = 0;
     const images = files.filter((file) => !(file instanceof File) || hasImageType(file));
-    if (files.length > 0 && images.length === 0) notify(words.noImages, "error");
+    if (files.length > 0 && images.length === 0) notify(words.noImages);
     for (const file of images) {
       try {
         const prepared = await runJob("prepareImage", file);
@@ -101,25 +87,25 @@ export class ClassCard extends HTMLElement {
         unreadable += 1;
       }
     }
-    if (unreadable > 0) notify(words.unreadable(unreadable), "error");
+    if (unreadable > 0) notify(words.unreadable(unreadable));
     await this.#refreshCount();
     this.#changed();
   }
 
   /** Records frames of the webcam while it is held, with the pointer, Space or Enter. */
   #recordButton(): HTMLElement {
-    const button = h("button", { type: "button", class: "record" }, words.record);
+    const held = button(words.record, undefined, { class: "record" });
     const start = () => void attempt(() => this.#record());
     const stop = () => {
       this.#recording = false;
     };
-    button.addEventListener("pointerdown", start);
+    held.addEventListener("pointerdown", start);
     for (const end of ["pointerup", "pointerleave", "pointercancel", "blur", "keyup"] as const)
-      button.addEventListener(end, stop);
-    button.addEventListener("keydown", (event) => {
+      held.addEventListener(end, stop);
+    held.addEventListener("keydown", (event) => {
       if ((event.key === " " || event.key === "Enter") && !event.repeat) start();
     });
-    return button;
+    return held;
   }
 
   async #record(): Promise<void> {
@@ -154,15 +140,6 @@ export class ClassCard extends HTMLElement {
 
   #show({ id, thumbnail }: TaughtImage): void {
     if (this.#thumbnails.childElementCount >= shown) return;
-    const address = URL.createObjectURL(thumbnail);
-    const image = h("img", {
-      class: "thumbnail",
-      src: address,
-      alt: "",
-      width: 56,
-      height: 56,
-      onload: () => URL.revokeObjectURL(address),
-    });
     const remove = () => {
       void store.removeImage(id).then(async () => {
         item.remove();
@@ -173,7 +150,11 @@ export class ClassCard extends HTMLElement {
     const item = h(
       "li",
       {},
-      h("button", { type: "button", ariaLabel: words.removeImage, title: words.removeImage, onclick: remove }, image),
+      h(
+        "button",
+        { type: "button", ariaLabel: words.removeImage, title: words.removeImage, onclick: remove },
+        thumbnailOf(thumbnail, 56),
+      ),
     );
     this.#thumbnails.append(item);
   }

@@ -1,4 +1,4 @@
-import { h } from "../dom.ts";
+import { button, h, thumbnailOf } from "../dom.ts";
 import { texts } from "../texts.ts";
 import { store } from "./store.ts";
 
@@ -35,15 +35,8 @@ export function confusionOf(labels: readonly string[], judged: readonly JudgedIm
     const title = words.cell(images.length, labels[truth]!, labels[predicted]!);
     const kind = truth === predicted ? "right" : "wrong";
     if (images.length === 0) return h("td", {}, "·");
-    return h(
-      "td",
-      { class: kind },
-      h(
-        "button",
-        { type: "button", ariaLabel: title, title, onclick: () => show(title, images) },
-        String(images.length),
-      ),
-    );
+    const count = button(String(images.length), () => show(title, images), { ariaLabel: title, title });
+    return h("td", { class: kind }, count);
   };
   return h(
     "div",
@@ -73,17 +66,8 @@ function thumbnailsOf(images: readonly JudgedImage[], labels: readonly string[])
   return Promise.all(
     images.map(async ({ id, truth, predicted }) => {
       const image = await store.image(id);
-      const address = image && URL.createObjectURL(image.thumbnail);
       const text = truth === predicted ? labels[truth]! : words.mistake(labels[truth]!, labels[predicted]!);
-      const picture = h("img", {
-        class: "thumbnail",
-        alt: "",
-        width: 72,
-        height: 72,
-        onload: () => URL.revokeObjectURL(address!),
-      });
-      if (address) picture.src = address;
-      return h("figure", {}, picture, h("figcaption", {}, text));
+      return h("figure", {}, thumbnailOf(image?.thumbnail, 72), h("figcaption", {}, text));
     }),
   );
 }

@@ -1,5 +1,5 @@
 import { type StoredType, storedTypeSuffixes } from "../../../src/graph/weights.ts";
-import { h } from "../dom.ts";
+import { button, h } from "../dom.ts";
 import { runJob } from "../jobs.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -13,11 +13,7 @@ const types = ["float16", "int8", "float32"] as const satisfies readonly StoredT
 export class ModelExport {
   /** The types, one of which is chosen. */
   readonly choice = h("fieldset", { class: "weight-types" }, h("legend", {}, words.weights));
-  readonly button = h(
-    "button",
-    { type: "button", disabled: true, onclick: () => void attempt(() => this.#save()) },
-    words.exportModel,
-  );
+  readonly button = button(words.exportModel, () => void attempt(() => this.#save()), { disabled: true });
   readonly #sizes = new Map<StoredType, HTMLElement>();
   #model: Blob | undefined;
   #files: ReadonlyMap<StoredType, Promise<Blob>> = new Map();

@@ -1,6 +1,6 @@
 import { formatPercent } from "../../../src/report/numbers.ts";
-import { h } from "../dom.ts";
-import { camera, chosenFiles, type DroppedFile, droppedFiles, hasImageType, stopCamera } from "../images.ts";
+import { button, h } from "../dom.ts";
+import { camera, type DroppedFile, droppedFiles, fileButton, hasImageType, stopCamera } from "../images.ts";
 import { currentModel, useAnyModel, useModel } from "../models.ts";
 import { attempt, notify } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -24,21 +24,13 @@ export class TeachView extends HTMLElement {
     "div",
     { class: "camera-corner", hidden: true },
     this.#video,
-    h("button", { type: "button", onclick: stopCamera }, texts.try.webcamStop),
+    button(texts.try.webcamStop, stopCamera),
   );
   readonly #content = h("div", { class: "teach" });
   readonly #backbone = h("p", { class: "muted" });
-  readonly #train = h(
-    "button",
-    { type: "button", class: "primary", disabled: true, onclick: () => void this.#teach("head") },
-    words.train,
-  );
-  readonly #fineTune = h(
-    "button",
-    { type: "button", disabled: true, onclick: () => void this.#teach("block") },
-    words.fineTune,
-  );
-  readonly #stop = h("button", { type: "button", onclick: () => this.#running?.abort() }, words.stop);
+  readonly #train = button(words.train, () => void this.#teach("head"), { class: "primary", disabled: true });
+  readonly #fineTune = button(words.fineTune, () => void this.#teach("block"), { disabled: true });
+  readonly #stop = button(words.stop, () => this.#running?.abort());
   readonly #progress = h("progress", { max: 1, value: 0, ariaLabel: words.train });
   readonly #status = h("p", { class: "muted status", role: "status" });
   readonly #curves = h("div", { class: "curve-pair" });
@@ -56,18 +48,9 @@ export class TeachView extends HTMLElement {
 
   connectedCallback(): void {
     if (this.firstChild) return;
-    const folders = h("input", {
-      type: "file",
-      multiple: true,
-      class: "visually-hidden",
-      id: "folders",
-      onchange: () => {
-        const chosen = chosenFiles(folders);
-        folders.value = "";
-        void attempt(() => this.#addFolders(chosen));
-      },
+    const folders = fileButton({ text: words.addFolders }, (files) => this.#addFolders(files), {
+      ...{ id: "folders", multiple: true, webkitdirectory: true },
     });
-    folders.webkitdirectory = true;
     this.#content.append(
       h(
         "div",
@@ -76,9 +59,8 @@ export class TeachView extends HTMLElement {
         h(
           "div",
           { class: "row" },
-          h("button", { type: "button", onclick: () => void attempt(() => this.#addClass()) }, words.addClass),
-          folders,
-          h("label", { class: "button", htmlFor: "folders" }, words.addFolders),
+          button(words.addClass, () => void attempt(() => this.#addClass())),
+          ...folders,
         ),
         h("p", { class: "muted hint" }, words.drop),
       ),
@@ -118,32 +100,20 @@ export class TeachView extends HTMLElement {
 
   #filesCard(): HTMLElement {
     const save = (name: string, title: string, content: () => Promise<Blob>) => {
-      const button = h(
-        "button",
-        { type: "button", disabled: true, onclick: () => void attempt(async () => saveFile(name, await content())) },
-        title,
-      );
-      this.#exports.push(button);
-      return button;
+      const action = () => void attempt(async () => saveFile(name, await content()));
+      this.#exports.push(button(title, action, { disabled: true }));
+      return this.#exports.at(-1)!;
     };
-    const archive = h("input", {
-      type: "file",
-      accept: ".zip",
-      class: "visually-hidden",
-      id: "archive",
-      onchange: () => {
-        const [chosen] = chosenFiles(archive);
-        archive.value = "";
-        void attempt(() => this.#import(chosen!.file));
-      },
+    const archive = fileButton({ text: words.import }, ([chosen]) => this.#import(chosen!.file), {
+      ...{ id: "archive", accept: ".zip" },
     });
-    const clear = h("button", { type: "button" }, words.clear);
+    const clear = button(words.clear);
     clear.addEventListener("click", () => {
       if (clear.textContent === words.clear) clear.textContent = words.clearAgain;
       else void attempt(() => this.#clear()).then(() => Object.assign(clear, { textContent: words.clear }));
     });
     clear.addEventListener("blur", () => Object.assign(clear, { textContent: words.clear }));
-    this.#replacing.append(archive, h("label", { class: "button", htmlFor: "archive" }, words.import), clear);
+    this.#replacing.append(...archive, clear);
     return h(
       "section",
       { class: "card files-card", ariaLabel: words.files },
@@ -201,7 +171,7 @@ export class TeachView extends HTMLElement {
       const folder = path.split("/").at(-2);
       if (folder !== undefined && hasImageType(file)) byClass.set(folder, [...(byClass.get(folder) ?? []), file]);
     }
-    if (files.length > 0 && byClass.size === 0) notify(words.noFolders, "error");
+    if (files.length > 0 && byClass.size === 0) notify(words.noFolders);
     await this.#addNamed(byClass);
   }
 
@@ -232,7 +202,7 @@ export class TeachView extends HTMLElement {
     const model = await store.value("model");
     this.#train.disabled = !isReady || this.#running !== undefined;
     this.#fineTune.disabled = !isReady || model === undefined || this.#running !== undefined;
-    for (const button of this.#exports) button.disabled = counts.every((count) => count === 0);
+    for (const each of this.#exports) each.disabled = counts.every((count) => count === 0);
     this.#replacing.disabled = this.#running !== undefined;
     if (this.#running) return;
     if (!isReady) this.#status.textContent = words.needs;

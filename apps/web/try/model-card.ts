@@ -1,6 +1,6 @@
 import { withCommas } from "../../../src/report/numbers.ts";
-import { h } from "../dom.ts";
-import { chosenFiles, type DroppedFile } from "../images.ts";
+import { button, h } from "../dom.ts";
+import { type DroppedFile, fileButton } from "../images.ts";
 import { currentModel, loadingModel, useEmoji, useModel } from "../models.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -15,14 +15,8 @@ export class ModelCard extends HTMLElement {
 
   connectedCallback(): void {
     if (this.firstChild) return;
-    const file = h("input", {
-      type: "file",
-      class: "visually-hidden",
-      id: "model-file",
-      multiple: true,
-      accept: ".onnx,.keras,.h5,.hdf5,.safetensors,.pth,.json,.bin",
-      onchange: () => void openModelFiles(chosenFiles(file)).then(() => Object.assign(file, { value: "" })),
-    });
+    const accept = ".onnx,.keras,.h5,.hdf5,.safetensors,.pth,.json,.bin";
+    const files = fileButton({ text: words.open }, openModelFiles, { id: "model-file", multiple: true, accept });
     const address = h("input", { type: "url", placeholder: words.urlExample, ariaLabel: words.url, required: true });
     this.classList.add("card");
     this.append(
@@ -37,9 +31,8 @@ export class ModelCard extends HTMLElement {
         h(
           "div",
           { class: "row" },
-          file,
-          h("label", { class: "button", htmlFor: "model-file" }, words.open),
-          h("button", { type: "button", onclick: () => void attempt(useEmoji) }, words.backToEmoji),
+          ...files,
+          button(words.backToEmoji, () => void attempt(useEmoji)),
         ),
         h(
           "form",

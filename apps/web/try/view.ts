@@ -1,16 +1,16 @@
 import { formatPercent } from "../../../src/report/numbers.ts";
 import type { Explanation } from "../../../src/tasks/explain/explainer.ts";
-import { h } from "../dom.ts";
+import { button, h, thumbnailOf } from "../dom.ts";
 import {
   type ChosenImage,
   camera,
-  chosenFiles,
   currentImage,
   type DroppedFile,
   droppedFiles,
+  fileButton,
   hasImageType,
-  startCamera,
   stopCamera,
+  toggleCamera,
 } from "../images.ts";
 import { currentModel, type PageModel, useAnyModel } from "../models.ts";
 import { attempt, notify } from "../notice.ts";
@@ -38,14 +38,9 @@ export class TryView extends HTMLElement {
 
   connectedCallback(): void {
     if (this.firstChild) return;
-    const file = h("input", {
-      type: "file",
-      class: "visually-hidden",
-      id: "image-file",
-      accept: "image/*",
-      onchange: () => void this.#take(chosenFiles(file)).then(() => Object.assign(file, { value: "" })),
-    });
-    const webcam = h("button", { type: "button", onclick: () => void this.#toggleCamera() }, words.webcam);
+    const label = { text: words.choose, class: "button primary" };
+    const file = fileButton(label, (files) => this.#take(files), { id: "image-file", accept: "image/*" });
+    const webcam = button(words.webcam, () => void attempt(toggleCamera));
     this.#stage.append(h("p", { class: "invitation" }, words.drop));
     this.append(
       h("h1", {}, words.title),
@@ -53,19 +48,7 @@ export class TryView extends HTMLElement {
       h(
         "div",
         { class: "try" },
-        h(
-          "div",
-          { class: "card" },
-          this.#stage,
-          h(
-            "div",
-            { class: "row" },
-            file,
-            h("label", { class: "button primary", htmlFor: "image-file" }, words.choose),
-            webcam,
-          ),
-          this.#samples(),
-        ),
+        h("div", { class: "card" }, this.#stage, h("div", { class: "row" }, ...file, webcam), this.#samples()),
         h(
           "div",
           { class: "stacked" },
@@ -138,17 +121,12 @@ export class TryView extends HTMLElement {
     const image = files.find(({ file }) => hasImageType(file));
     if (image) this.#choose({ name: image.file.name, file: image.file });
     else if (files.some(({ file }) => isModelFile(file))) await openModelFiles(files);
-    else if (files.length > 0) notify(words.neither(files[0]!.file.name), "error");
+    else if (files.length > 0) notify(words.neither(files[0]!.file.name));
   }
 
   #choose(image: ChosenImage): void {
     stopCamera();
     currentImage.value = image;
-  }
-
-  async #toggleCamera(): Promise<void> {
-    if (camera.value) return stopCamera();
-    await attempt(startCamera);
   }
 
   async #classify(image: ChosenImage | undefined): Promise<void> {
@@ -178,16 +156,7 @@ export class TryView extends HTMLElement {
     if (signal.aborted) return;
     this.#similar.hidden = found.length === 0;
     const items = found.map(({ image: { thumbnail }, label, similarity }) => {
-      const address = URL.createObjectURL(thumbnail);
-      const picture = h("img", {
-        class: "thumbnail",
-        alt: "",
-        width: 72,
-        height: 72,
-        onload: () => URL.revokeObjectURL(address),
-      });
-      picture.src = address;
-      return h("figure", {}, picture, h("figcaption", {}, `${label} ${formatPercent(similarity)}`));
+      return h("figure", {}, thumbnailOf(thumbnail, 72), h("figcaption", {}, `${label} ${formatPercent(similarity)}`));
     });
     this.#similar.replaceChildren(h("h2", {}, words.similar), h("div", { class: "thumbnails large" }, ...items));
   }
