@@ -12,6 +12,7 @@ import {
   type ReportDocument,
   type Row,
   type Section,
+  section,
   type TableColumn,
   table,
 } from "./document.ts";
@@ -82,11 +83,7 @@ export function comparisonDocument(comparison: Comparison): ReportDocument {
       pairsSection(networks),
       claimsSection(comparison, networks),
       paperSection(comparison),
-      {
-        id: "reproduce",
-        title: "How to reproduce it",
-        blocks: [{ type: "code", lines: [`${comparison.command} -o comparison`] }],
-      },
+      section("reproduce", "How to reproduce it", { type: "code", lines: [`${comparison.command} -o comparison`] }),
     ],
   };
 }
@@ -133,18 +130,16 @@ function headlinesOf(best: ComparedNetwork, networks: readonly ComparedNetwork[]
 
 function resultSection(networks: readonly ComparedNetwork[]): Section {
   const seeds = networks.some(({ runs }) => runs.length > 1);
-  return {
-    id: "result",
-    title: "Result",
-    blocks: [
-      table(
-        `Test accuracy and loss, ${seeds ? "means over the seeds" : "one seed each"}; in brackets the 95 % confidence interval`,
-        [networkColumn, ...["Epochs", "ms per step", "ms per image", "Test loss", "Test accuracy"].map(numberColumn)],
-        networks.map(resultRow),
-      ),
-      sizesTable(networks),
-    ],
-  };
+  return section(
+    "result",
+    "Result",
+    table(
+      `Test accuracy and loss, ${seeds ? "means over the seeds" : "one seed each"}; in brackets the 95 % confidence interval`,
+      [networkColumn, ...["Epochs", "ms per step", "ms per image", "Test loss", "Test accuracy"].map(numberColumn)],
+      networks.map(resultRow),
+    ),
+    sizesTable(networks),
+  );
 }
 
 const networkColumn: TableColumn = { header: "Network", whole: true };
@@ -194,24 +189,18 @@ function curvesSection(networks: readonly ComparedNetwork[]): Section {
     value: (record: EpochRecord) => record.validationLoss,
   };
   const compared = (caption: string, metric: ComparedMetric) => chart(caption, () => comparisonChart(networks, metric));
-  return {
-    id: "curves",
-    title: "Training curves",
+  return section("curves", "Training curves", {
+    type: "figures",
+    layout: "curves",
     blocks: [
-      {
-        type: "figures",
-        layout: "curves",
-        blocks: [
-          compared("Test accuracy after each epoch: mean over the seeds, and their range.", {
-            ...accuracy,
-            by: "epoch",
-          }),
-          compared("The same by training time: a slower network gets fewer epochs.", { ...accuracy, by: "minutes" }),
-          compared("Test loss after each epoch.", { ...loss, by: "epoch" }),
-        ],
-      },
+      compared("Test accuracy after each epoch: mean over the seeds, and their range.", {
+        ...accuracy,
+        by: "epoch",
+      }),
+      compared("The same by training time: a slower network gets fewer epochs.", { ...accuracy, by: "minutes" }),
+      compared("Test loss after each epoch.", { ...loss, by: "epoch" }),
     ],
-  };
+  });
 }
 
 /** Two networks on the same test images. */
@@ -253,24 +242,22 @@ function pairsSection(networks: readonly ComparedNetwork[]): Section | undefined
     networks.slice(index + 1).map((second) => comparePair(first, second)),
   );
   if (pairs.length === 0) return undefined;
-  return {
-    id: "pairs",
-    title: "Are the differences real?",
-    blocks: [
-      table(
-        "Difference in test accuracy in percentage points, its 95 % interval over the seeds, and McNemar's exact test on the " +
-          "same test images: those that only one of the two classifies correctly, and the probability of chance alone",
-        ["Networks", ...["Difference", "Only the\nfirst", "Only the\nsecond", "p, by seed"].map(numberColumn)],
-        pairs.map(({ first, second, difference, interval, tests }) => [
-          `${first} – ${second}`,
-          pointsText(difference, interval),
-          tests.map(({ onlyFirst }) => onlyFirst).join(", "),
-          tests.map(({ onlySecond }) => onlySecond).join(", "),
-          tests.map(({ pValue }) => pValue.toPrecision(2)).join(", "),
-        ]),
-      ),
-    ],
-  };
+  return section(
+    "pairs",
+    "Are the differences real?",
+    table(
+      "Difference in test accuracy in percentage points, its 95 % interval over the seeds, and McNemar's exact test on the " +
+        "same test images: those that only one of the two classifies correctly, and the probability of chance alone",
+      ["Networks", ...["Difference", "Only the\nfirst", "Only the\nsecond", "p, by seed"].map(numberColumn)],
+      pairs.map(({ first, second, difference, interval, tests }) => [
+        `${first} – ${second}`,
+        pointsText(difference, interval),
+        tests.map(({ onlyFirst }) => onlyFirst).join(", "),
+        tests.map(({ onlySecond }) => onlySecond).join(", "),
+        tests.map(({ pValue }) => pValue.toPrecision(2)).join(", "),
+      ]),
+    ),
+  );
 }
 
 function pointsText(difference: number, interval: Interval | undefined): string {
@@ -284,7 +271,7 @@ function claimsSection({ claims }: Comparison, networks: readonly ComparedNetwor
   const caption = "Each finding of the paper about these networks, and what was measured here";
   const rows = claims.map((claim) => claimRow(claim, networks));
   const blocks = [table(caption, ["The paper", "Here", "Verdict"], rows)];
-  return { id: "findings", title: "The paper's findings", blocks };
+  return section("findings", "The paper's findings", ...blocks);
 }
 
 function claimRow({ text, better, worse, measure }: PaperClaim, networks: readonly ComparedNetwork[]) {
@@ -306,21 +293,19 @@ function claimRow({ text, better, worse, measure }: PaperClaim, networks: readon
 
 function paperSection({ setup }: Comparison): Section {
   const inPaper = new Map(paperConditions.map(({ name, paper }) => [name, paper]));
-  return {
-    id: "paper",
-    title: "What the paper measured",
-    blocks: [
-      ...paperTables,
-      table(
-        "The conditions of the paper and of this comparison",
-        ["", "The paper", "Here"],
-        setup.map(({ name, value }) => [name, inPaper.get(name) ?? "–", value]),
-      ),
-      paragraph(
-        "With other images, sizes and budgets, neither the numbers nor the order of the networks need be the same.",
-      ),
-    ],
-  };
+  return section(
+    "paper",
+    "What the paper measured",
+    ...paperTables,
+    table(
+      "The conditions of the paper and of this comparison",
+      ["", "The paper", "Here"],
+      setup.map(({ name, value }) => [name, inPaper.get(name) ?? "–", value]),
+    ),
+    paragraph(
+      "With other images, sizes and budgets, neither the numbers nor the order of the networks need be the same.",
+    ),
+  );
 }
 
 function secondsOf({ history }: ComparedRun): number {

@@ -10,7 +10,7 @@ import {
 import { countParameters, type Network, networkWeights } from "../graph/network.ts";
 import { formatShape, sizeOf } from "../tensor/shape.ts";
 import { axisOf, color, renderChart } from "./charts/chart.ts";
-import { chart, type Fact, numberColumn, paragraph, type Section, type Table, table } from "./document.ts";
+import { chart, type Fact, numberColumn, paragraph, type Section, section, type Table, table } from "./document.ts";
 import { asMemory, withCommas, withMetricPrefix } from "./numbers.ts";
 import { toText } from "./text.ts";
 
@@ -93,45 +93,43 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
   const ranked = layers.length <= most ? layers : layers.toSorted((a, b) => b.multiplications - a.multiplications);
   const others = ranked.slice(most);
   const compared = ranked.slice(0, mostBars).filter(({ comparison }) => comparison !== undefined);
-  return {
-    id: "cost",
-    title: "Savings from separable convolutions",
-    blocks: [
-      paragraph(
-        "An ordinary convolution filters space and channels at once; a separable one filters each channel by itself, " +
-          `then mixes the channels. From 3 to 64 channels with a 3×3 kernel that is ${withCommas(ordinary.weights)} ` +
-          `weights against ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`,
-        "lead",
-      ),
-      { type: "facts", facts: [...costFacts("", total), ...costFacts(" with ordinary convolutions", ordinaryTotal)] },
-      compared.length === 0
-        ? undefined
-        : chart("MACs of separable convolutions, and of the ordinary ones they replace.", () => costChart(compared)),
-      table(
-        `Layers of ${name} with kernels${others.length > 0 ? ", those with the most MACs first" : ""}; others are not counted`,
-        [
-          "Layer",
-          { header: "Kernel", whole: true },
-          { header: "Feature\nmap", whole: true },
-          ...["Weights", "MACs", "Ordinary\nweights", "Ordinary\nMACs", "Ratio"].map(numberColumn),
-        ],
-        [
-          ...ranked
-            .slice(0, most)
-            .map((layer) => [
-              { text: layer.name, style: "code" } as const,
-              kernelText(layer),
-              layer.kernelSize ? formatShape(layer.outputShape.slice(0, -1)) : "–",
-              ...costCells(layer, ordinaryCost(layer)),
-            ]),
-          ...(others.length > 0
-            ? [[`${others.length} others`, "", "", ...costCells(sumCosts(others), sumCosts(others.map(ordinaryCost)))]]
-            : []),
-        ],
-        { total: ["Total", "", "", ...costCells(total, ordinaryTotal)] },
-      ),
-    ],
-  };
+  return section(
+    "cost",
+    "Savings from separable convolutions",
+    paragraph(
+      "An ordinary convolution filters space and channels at once; a separable one filters each channel by itself, " +
+        `then mixes the channels. From 3 to 64 channels with a 3×3 kernel that is ${withCommas(ordinary.weights)} ` +
+        `weights against ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`,
+      "lead",
+    ),
+    { type: "facts", facts: [...costFacts("", total), ...costFacts(" with ordinary convolutions", ordinaryTotal)] },
+    compared.length === 0
+      ? undefined
+      : chart("MACs of separable convolutions, and of the ordinary ones they replace.", () => costChart(compared)),
+    table(
+      `Layers of ${name} with kernels${others.length > 0 ? ", those with the most MACs first" : ""}; others are not counted`,
+      [
+        "Layer",
+        { header: "Kernel", whole: true },
+        { header: "Feature\nmap", whole: true },
+        ...["Weights", "MACs", "Ordinary\nweights", "Ordinary\nMACs", "Ratio"].map(numberColumn),
+      ],
+      [
+        ...ranked
+          .slice(0, most)
+          .map((layer) => [
+            { text: layer.name, style: "code" } as const,
+            kernelText(layer),
+            layer.kernelSize ? formatShape(layer.outputShape.slice(0, -1)) : "–",
+            ...costCells(layer, ordinaryCost(layer)),
+          ]),
+        ...(others.length > 0
+          ? [[`${others.length} others`, "", "", ...costCells(sumCosts(others), sumCosts(others.map(ordinaryCost)))]]
+          : []),
+      ],
+      { total: ["Total", "", "", ...costCells(total, ordinaryTotal)] },
+    ),
+  );
 }
 
 function costFacts(suffix: string, { weights, multiplications }: Cost): Fact[] {

@@ -7,6 +7,7 @@ import {
   numberColumn,
   type ReportDocument,
   type Section,
+  section,
   type Table,
   table,
 } from "./document.ts";
@@ -165,27 +166,27 @@ export function examinationDocument(
       },
     ],
     sections: [
-      { id: "about", title: "Data set", blocks: [{ type: "facts", facts }, classTable(classes)] },
-      unreadable.length === 0
-        ? undefined
-        : { id: "unreadable", title: "Unreadable files", blocks: [unreadableTable(unreadable)] },
-      section("labels", titleOf("Probably wrong labels", labelIssues), [labelGallery(page.labelIssues, thumbnails)]),
-      section(
+      section("about", "Data set", { type: "facts", facts }, classTable(classes)),
+      unreadable.length === 0 ? undefined : section("unreadable", "Unreadable files", unreadableTable(unreadable)),
+      galleriesSection("labels", titleOf("Probably wrong labels", labelIssues), [
+        labelGallery(page.labelIssues, thumbnails),
+      ]),
+      galleriesSection(
         "leaks",
         titleOf("Images for training and validation", leaks),
         page.leaks.map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
       ),
-      section(
+      galleriesSection(
         "copies",
         titleOf("Copies", duplicates),
         page.duplicates.map(({ kind, files }) => groupGallery(kindNames[kind], files, thumbnails)),
       ),
-      section(
+      galleriesSection(
         "similar",
         titleOf("Similar images", similar),
         page.similar.map(({ files, similarity }) => groupGallery(similarityText(similarity), files, thumbnails)),
       ),
-      section("odd", titleOf("Unlike the others", odd), [oddGallery(page.odd, thumbnails)]),
+      galleriesSection("odd", titleOf("Unlike the others", odd), [oddGallery(page.odd, thumbnails)]),
     ],
   };
 }
@@ -201,9 +202,9 @@ function unjudgedNote({ unjudgedClasses = 0 }: DataExamination): string {
   return `; ${counted(unjudgedClasses, "class has", "classes have")} too few images to be checked`;
 }
 
-function section(id: string, title: string, galleries: readonly ImageGallery[]): Section | undefined {
+function galleriesSection(id: string, title: string, galleries: readonly ImageGallery[]): Section | undefined {
   const blocks = galleries.filter(({ images }) => images.length > 0);
-  return blocks.length > 0 ? { id, title, blocks } : undefined;
+  return blocks.length > 0 ? section(id, title, ...blocks) : undefined;
 }
 
 function classTable(classes: DataExamination["classes"]): Table {

@@ -147,6 +147,11 @@ export interface Code {
   readonly lines: readonly string[];
 }
 
+/** Returns a section. @param id its anchor in the page. */
+export function section(id: string, title: string, ...blocks: readonly ReportBlock[]): Section {
+  return { id, title, blocks };
+}
+
 /** Returns a paragraph. */
 export function paragraph(text: string, style?: Paragraph["style"]): Paragraph {
   return { type: "paragraph", text, ...(style && { style }) };

@@ -10,6 +10,7 @@ import {
   numberColumn,
   type ReportBlock,
   type Section,
+  section,
   type Table,
   table,
 } from "./document.ts";
@@ -61,24 +62,22 @@ export function evaluationSection(evaluation: Evaluation, evaluatedOn?: Evaluate
     Loss: `${formatNumber(loss)} nats per image`,
     Images: `${withCommas(images)} in ${present < perClass.length ? `${present} of ` : ""}${counted(perClass.length, "class", "classes")}`,
   };
-  return {
-    id: evaluatedOn ?? "evaluation",
-    title: sectionTitles[evaluatedOn ?? "evaluation"],
-    blocks: [
-      { type: "facts", facts: factsOf(facts) },
-      {
-        type: "figures",
-        layout: perClass.length > mostSideBySide ? "classes many" : "classes",
-        blocks: [
-          chart(recallCaption(evaluation), () => recallChart(perClass)),
-          perClass.length <= mostChartedClasses ? confusionMatrix(evaluation) : undefined,
-        ],
-      },
-      classTable(evaluation),
-      confusedTable(evaluation),
-      ...(calibration ? calibrationBlocks(calibration) : []),
-    ],
-  };
+  return section(
+    evaluatedOn ?? "evaluation",
+    sectionTitles[evaluatedOn ?? "evaluation"],
+    { type: "facts", facts: factsOf(facts) },
+    {
+      type: "figures",
+      layout: perClass.length > mostSideBySide ? "classes many" : "classes",
+      blocks: [
+        chart(recallCaption(evaluation), () => recallChart(perClass)),
+        perClass.length <= mostChartedClasses ? confusionMatrix(evaluation) : undefined,
+      ],
+    },
+    classTable(evaluation),
+    confusedTable(evaluation),
+    ...(calibration ? calibrationBlocks(calibration) : []),
+  );
 }
 
 const sectionTitles = { test: "Test result", validation: "Validation result", evaluation: "Evaluation" };

@@ -1,6 +1,14 @@
 import type { ExplanationScore, Spread } from "../base/records.ts";
 import { accuracyInterval } from "../base/significance.ts";
-import { type Fact, type ImageGallery, numberColumn, type ReportDocument, type Table } from "./document.ts";
+import {
+  type Fact,
+  type ImageGallery,
+  numberColumn,
+  paragraph,
+  type ReportDocument,
+  section,
+  type Table,
+} from "./document.ts";
 import { heatScale } from "./heat-colors.ts";
 import { html, imageUrl, Markup } from "./markup.ts";
 import { counted, formatPercent } from "./numbers.ts";
@@ -100,8 +108,8 @@ export function explanationDocument(images: readonly ExplainedImage[], facts: re
         ? " Below it the most similar images of the embeddings, with their class and cosine similarity."
         : ""),
     sections: [
-      { id: "images", title: "Images", blocks: [legend, gallery] },
-      { id: "about", title: "How it was made", blocks: [{ type: "facts", facts }] },
+      section("images", "Images", legend, gallery),
+      section("about", "How it was made", { type: "facts", facts }),
     ],
   };
 }
@@ -165,29 +173,25 @@ export function explanationScoreDocument(
     kind: "Explanation",
     title: "Tests of explanations",
     sections: [
-      {
-        id: "tests",
-        title: "Tests",
-        blocks: [
-          table,
-          incomplete && {
-            type: "paragraph",
-            text: `integrated-gradients adds up to the change of the logit with an error of ${formatPercent(incomplete.mean)}.`,
-          },
-          {
-            type: "paragraph",
-            text:
-              "Deletion and insertion: area under the class's probability while the top positions are hidden, or revealed " +
-              "on a blurred image. ROAD: half of what the class loses more with the most than with the least important " +
-              "positions imputed. Random: rank correlation of the maps before and after randomizing weights; above 0.5, a " +
-              "map shows the image rather than what the network has learned." +
-              (hasBoxes
-                ? " Pointing game: how often the map's maximum lies in a box of the class, with its 95 % interval."
-                : ""),
-          },
-        ],
-      },
-      { id: "about", title: "How it was made", blocks: [{ type: "facts", facts }] },
+      section(
+        "tests",
+        "Tests",
+        table,
+        incomplete &&
+          paragraph(
+            `integrated-gradients adds up to the change of the logit with an error of ${formatPercent(incomplete.mean)}.`,
+          ),
+        paragraph(
+          "Deletion and insertion: area under the class's probability while the top positions are hidden, or revealed " +
+            "on a blurred image. ROAD: half of what the class loses more with the most than with the least important " +
+            "positions imputed. Random: rank correlation of the maps before and after randomizing weights; above 0.5, a " +
+            "map shows the image rather than what the network has learned." +
+            (hasBoxes
+              ? " Pointing game: how often the map's maximum lies in a box of the class, with its 95 % interval."
+              : ""),
+        ),
+      ),
+      section("about", "How it was made", { type: "facts", facts }),
     ],
   };
 }

@@ -1,6 +1,6 @@
 import type { BlockHealth, HealthRecord } from "../base/records.ts";
 import { gradientChart, zerosChart } from "./charts/heat-maps.ts";
-import { chart, numberColumn, type Paragraph, paragraph, type Row, type Section, table } from "./document.ts";
+import { chart, numberColumn, type Paragraph, paragraph, type Row, type Section, section, table } from "./document.ts";
 import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
 
 /** Fraction of zeros from which an activation is dead. */
@@ -21,23 +21,21 @@ export function healthSection(health: readonly HealthRecord[]): Section | undefi
   const range = `from ${shortNumber(Math.min(...norms))} to ${shortNumber(Math.max(...norms))}`;
   const gradients = `Gradient norm of each block, ${range}, on a logarithmic scale. A block that stays pale learns little.`;
   const zeros = "Fraction of zeros in the activations of each block. A block in full color is dead.";
-  return {
-    id: "health",
-    title: "Health of the network",
-    blocks: [
-      verdict(blocks, step),
-      table(
-        `Block by block, at step ${withCommas(step)}; activations of its first image`,
-        ["Block", ...["Gradient norm", "Weight norm", "Update ratio", "Activation", "Zeros"].map(numberColumn), ""],
-        blocks.map((block) => healthRow(block, blocks)),
-      ),
-      {
-        type: "figures",
-        layout: "health",
-        blocks: [chart(gradients, () => gradientChart(health)), chart(zeros, () => zerosChart(health))],
-      },
-    ],
-  };
+  return section(
+    "health",
+    "Health of the network",
+    verdict(blocks, step),
+    table(
+      `Block by block, at step ${withCommas(step)}; activations of its first image`,
+      ["Block", ...["Gradient norm", "Weight norm", "Update ratio", "Activation", "Zeros"].map(numberColumn), ""],
+      blocks.map((block) => healthRow(block, blocks)),
+    ),
+    {
+      type: "figures",
+      layout: "health",
+      blocks: [chart(gradients, () => gradientChart(health)), chart(zeros, () => zerosChart(health))],
+    },
+  );
 }
 
 /** Describes problems of a block; empty if there are none. */

@@ -1,5 +1,5 @@
 import type { Interval } from "../base/significance.ts";
-import { factsOf, numberColumn, paragraph, type ReportDocument, type Section, table } from "./document.ts";
+import { factsOf, numberColumn, paragraph, type ReportDocument, type Section, section, table } from "./document.ts";
 import { asMemory, counted, formatInterval, formatNumber, formatPercent } from "./numbers.ts";
 
 /** Accuracies of a model before and after a change, on the same labeled images. */
@@ -105,17 +105,15 @@ function verdictSection(record: QuantizationRecord, failures: readonly string[])
       : undefined,
     isSaturated(record) ? saturationNote : undefined,
   ].filter((note) => note !== undefined);
-  return {
-    id: "verdict",
-    title: "Compared with float32",
-    blocks: [
-      failures.length === 0
-        ? paragraph("The model meets its limits.", "well")
-        : paragraph(`The model does not meet its limits. ${failures.join(" ")}`, "ill"),
-      { type: "facts", facts: factsOf(facts) },
-      ...notes.map((note) => paragraph(note)),
-    ],
-  };
+  return section(
+    "verdict",
+    "Compared with float32",
+    failures.length === 0
+      ? paragraph("The model meets its limits.", "well")
+      : paragraph(`The model does not meet its limits. ${failures.join(" ")}`, "ill"),
+    { type: "facts", facts: factsOf(facts) },
+    ...notes.map((note) => paragraph(note)),
+  );
 }
 
 /** Returns whether the model's sums are limited on this CPU, see {@link saturationNote}. */
@@ -138,5 +136,5 @@ function blockSection({ blocks, floatBlocks }: QuantizationRecord): Section {
       floatBlocks.includes(name) ? "float32" : "int8",
     ]),
   );
-  return { id: "blocks", title: "Sensitivity of the blocks", blocks: [sensitivity] };
+  return section("blocks", "Sensitivity of the blocks", sensitivity);
 }

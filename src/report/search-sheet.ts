@@ -1,4 +1,4 @@
-import type { Fact, ReportDocument } from "./document.ts";
+import { type Fact, type ReportDocument, section } from "./document.ts";
 import { imageUrl } from "./markup.ts";
 import { counted } from "./numbers.ts";
 
@@ -30,25 +30,19 @@ export function searchDocument({ query, neighbors, searched, facts }: SearchShee
     title: "Similar images",
     summary: query.label === undefined ? `${found}.` : `${found}, ${same} of the same class (${query.label}).`,
     sections: [
-      { id: "query", title: "Query", blocks: [{ type: "facts", facts, image: imageOf(query) }] },
-      {
-        id: "nearest",
-        title: "Most similar images",
-        blocks: [
-          {
-            type: "gallery",
-            headers: ["Class", "", "Similarity"],
-            images: neighbors.map((neighbor, index) => ({
-              ...imageOf(neighbor),
-              file: neighbor.file,
-              label: `${index + 1}. ${neighbor.label ?? neighbor.file.split("/").at(-1)}`,
-              share: Math.max(0, neighbor.similarity),
-              score: neighbor.similarity.toFixed(3),
-              style: styleOf(neighbor),
-            })),
-          },
-        ],
-      },
+      section("query", "Query", { type: "facts", facts, image: imageOf(query) }),
+      section("nearest", "Most similar images", {
+        type: "gallery",
+        headers: ["Class", "", "Similarity"],
+        images: neighbors.map((neighbor, index) => ({
+          ...imageOf(neighbor),
+          file: neighbor.file,
+          label: `${index + 1}. ${neighbor.label ?? neighbor.file.split("/").at(-1)}`,
+          share: Math.max(0, neighbor.similarity),
+          score: neighbor.similarity.toFixed(3),
+          style: styleOf(neighbor),
+        })),
+      }),
     ],
   };
 }

@@ -11,6 +11,7 @@ import {
   type Row,
   type Section,
   type Status,
+  section,
   type Table,
   table,
 } from "./document.ts";
@@ -128,7 +129,7 @@ function setupSection({ network, settings = [] }: TrainingReport): Section | und
   const facts = [...factsOf(sizes), ...settings];
   if (facts.length === 0) return undefined;
   const title = settings.length > 0 ? "Training setup" : "The network";
-  return { id: "settings", title, blocks: [{ type: "facts", facts }] };
+  return section("settings", title, { type: "facts", facts });
 }
 
 /** Curves of loss, accuracy and learning rate, and their numbers. */
@@ -143,18 +144,16 @@ function curvesSection({ history = [], steps = [] }: TrainingReport): Section | 
     chart("Learning rate at the end of each epoch.", () => learningRateChart(history)),
   ];
   const stepLoss = chart("Loss of single steps, with augmentation and dropout.", () => stepLossChart(steps));
-  return {
-    id: "curves",
-    title: "Training curves",
-    blocks: [
-      {
-        type: "figures",
-        layout: hasSteps ? "curves four" : "curves",
-        blocks: [...(history.length > 0 ? curves : []), hasSteps ? stepLoss : undefined],
-      },
-      history.length > 0 ? historyTable(history) : undefined,
-    ],
-  };
+  return section(
+    "curves",
+    "Training curves",
+    {
+      type: "figures",
+      layout: hasSteps ? "curves four" : "curves",
+      blocks: [...(history.length > 0 ? curves : []), hasSteps ? stepLoss : undefined],
+    },
+    history.length > 0 ? historyTable(history) : undefined,
+  );
 }
 
 function historyTable(history: readonly EpochRecord[]): Table {
@@ -182,16 +181,14 @@ function gallerySection({ gallery }: TrainingReport): Section | undefined {
       evidenceUrl: item.evidence && imageUrl("png", item.evidence),
     }));
   const isExplained = wrong.some(({ evidence }) => evidence !== undefined);
-  return {
-    id: "gallery",
-    title: "Predictions",
-    blocks: [
-      images === undefined ? undefined : paragraph(galleryText(images, epoch)),
-      predictionGallery("wrong", withUrl(wrong)),
-      isExplained ? paragraph(evidenceText) : undefined,
-      predictionGallery("right", withUrl(right)),
-    ],
-  };
+  return section(
+    "gallery",
+    "Predictions",
+    images === undefined ? undefined : paragraph(galleryText(images, epoch)),
+    predictionGallery("wrong", withUrl(wrong)),
+    isExplained ? paragraph(evidenceText) : undefined,
+    predictionGallery("right", withUrl(right)),
+  );
 }
 
 const evidenceText =
@@ -209,15 +206,16 @@ function skippedSection({ skipped = [] }: TrainingReport): Section | undefined {
   const foldedAs =
     skipped.length <= unfoldedFiles ? undefined : `${counted(skipped.length, "file was", "files were")} skipped`;
   const files = table("Files that cannot be used", ["File", "Reason"], rows, { foldedAs });
-  return { id: "skipped", title: "Skipped files", blocks: [files] };
+  return section("skipped", "Skipped files", files);
 }
 
 function reproductionSection({ reproduction }: TrainingReport): Section | undefined {
   if (reproduction === undefined) return undefined;
   const { commands, facts = [] } = reproduction;
-  return {
-    id: "reproduce",
-    title: "How to reproduce it",
-    blocks: [{ type: "code", lines: commands }, facts.length > 0 ? { type: "facts", facts } : undefined],
-  };
+  return section(
+    "reproduce",
+    "How to reproduce it",
+    { type: "code", lines: commands },
+    facts.length > 0 ? { type: "facts", facts } : undefined,
+  );
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { networkCost } from "../../../src/graph/cost.ts";
 import { describeCost, networkSizes, sizesTable } from "../../../src/report/cost.ts";
+import { section } from "../../../src/report/document.ts";
 import { toText } from "../../../src/report/text.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -39,8 +40,8 @@ export default function registerCost(command: Command, io: CliIo): void {
         networks.map((each) => ({ ...each, flops: 2 * each.multiplications })),
       );
     else {
-      const sections = [{ id: "sizes", title: "Sizes", blocks: [sizesTable(networks)] }];
-      io.stdout(`${toText({ title: models.join(" against "), sections }, { width })}\n`);
+      const document = { title: models.join(" against "), sections: [section("sizes", "Sizes", sizesTable(networks))] };
+      io.stdout(`${toText(document, { width })}\n`);
     }
   });
 }

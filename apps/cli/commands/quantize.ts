@@ -5,6 +5,7 @@ import { number } from "../../../src/base/kinds.ts";
 import { isAddress } from "../../../src/base/source.ts";
 import { type LimitMethod, limitMethods } from "../../../src/compiler/quantize/limits.ts";
 import { loadModel } from "../../../src/model/load-model.ts";
+import { section } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import {
   isSaturated,
@@ -105,11 +106,7 @@ export default function registerQuantize(command: Command, io: CliIo): void {
     if (isSaturated(record)) io.stderr(`warning: ${saturationNote}\n`);
     const document = quantizationReport(record, failures, `${basename(modelFile)} in int8`);
     if (report !== undefined) {
-      const machine = {
-        id: "machine",
-        title: "Machine",
-        blocks: [{ type: "facts", facts: await machineFacts() }],
-      } as const;
+      const machine = section("machine", "Machine", { type: "facts", facts: await machineFacts() });
       await writeFileAtomic(report, await toHtml({ ...document, sections: [...document.sections, machine] }));
     }
     const passed = failures.length === 0;

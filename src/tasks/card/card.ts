@@ -11,6 +11,7 @@ import {
   type ReportDocument,
   type Row,
   type Section,
+  section,
   table,
 } from "../../report/document.ts";
 import { toMarkdown } from "../../report/markdown.ts";
@@ -107,14 +108,12 @@ function modelSection({
     Format: format,
     "Made with": typeof provenance?.program === "string" ? provenance.program : undefined,
   };
-  return {
-    id: "model",
-    title: "Model",
-    blocks: [
-      { type: "facts", facts: factsOf(facts) },
-      notes.length > 0 ? paragraph(`Assumed or changed: ${notes.join(" ")}`) : undefined,
-    ],
-  };
+  return section(
+    "model",
+    "Model",
+    { type: "facts", facts: factsOf(facts) },
+    notes.length > 0 ? paragraph(`Assumed or changed: ${notes.join(" ")}`) : undefined,
+  );
 }
 
 type Images = NonNullable<CardSubject["preprocessing"]>;
@@ -140,7 +139,7 @@ function classesSection(labels: readonly string[]): Section {
   const listed = labels.slice(0, mostClasses).join(", ");
   const more =
     labels.length > mostClasses ? ` … and ${withCommas(labels.length - mostClasses)} more, all in the file` : "";
-  return { id: "classes", title: "Classes", blocks: paragraphs(`${listed}${more}`) };
+  return section("classes", "Classes", paragraph(`${listed}${more}`));
 }
 
 /** The data as `xception train` records them: a folder and its images of each class. */
@@ -148,16 +147,16 @@ function dataSection({ provenance, labels = [], network }: CardSubject): Section
   const title = "Data";
   const data = provenance?.data;
   if (data === undefined || data === null) {
-    return { id: "data", title, blocks: paragraphs("The file does not state what data the model was trained on.") };
+    return section("data", title, paragraph("The file does not state what data the model was trained on."));
   }
-  if (typeof data !== "object") return { id: "data", title, blocks: paragraphs(String(data)) };
+  if (typeof data !== "object") return section("data", title, paragraph(String(data)));
   const sets = Object.entries(data).flatMap(([name, set]) => {
     const { folder, images } = (set ?? {}) as { readonly folder?: unknown; readonly images?: unknown };
     const isCounted = typeof images === "object" && images !== null && typeof folder === "string";
     return isCounted ? [{ name, folder, images: images as Readonly<Record<string, unknown>> }] : [];
   });
   if (sets.length !== Object.keys(data).length) {
-    return { id: "data", title, blocks: [{ type: "facts", facts: nestedFacts(data) }] };
+    return section("data", title, { type: "facts", facts: nestedFacts(data) });
   }
   const known = new Set(sets.flatMap(({ images }) => Object.keys(images)));
   // An object lists names that are numbers first.
@@ -175,7 +174,7 @@ function dataSection({ provenance, labels = [], network }: CardSubject): Section
       ? {}
       : { total: ["all", ...sets.map(({ images }) => withCommas(total(images)))] },
   );
-  return { id: "data", title, blocks: [counts] };
+  return section("data", title, counts);
 }
 
 /** Provenance that another section shows. */
@@ -187,17 +186,15 @@ function trainingSection({ provenance = {} }: CardSubject): Section {
   const settings = nestedFacts(recipe).filter(({ value }) => value !== "");
   if (known.length === 0 && settings.length === 0) {
     const text = "The file does not state how the model was trained.";
-    return { id: "training", title: "Training", blocks: paragraphs(text) };
+    return section("training", "Training", paragraph(text));
   }
   const rows = settings.map(({ name, value }) => [name, value]);
-  return {
-    id: "training",
-    title: "Training",
-    blocks: [
-      known.length > 0 ? { type: "facts", facts: nestedFacts(Object.fromEntries(known)) } : undefined,
-      rows.length > 0 ? table("Settings of the run", ["Setting", "Value"], rows) : undefined,
-    ],
-  };
+  return section(
+    "training",
+    "Training",
+    known.length > 0 ? { type: "facts", facts: nestedFacts(Object.fromEntries(known)) } : undefined,
+    rows.length > 0 ? table("Settings of the run", ["Setting", "Value"], rows) : undefined,
+  );
 }
 
 function metricsSection(subject: CardSubject): Section {
@@ -206,35 +203,33 @@ function metricsSection(subject: CardSubject): Section {
   if (metrics.length === 0) {
     const other = subject.provenance?.quantization === undefined ? "" : " beyond that";
     const text = `The file does not state how well the model does${other}. To find out: xception evaluate.`;
-    return { id: "metrics", title, blocks: paragraphs(text) };
+    return section("metrics", title, paragraph(text));
   }
   const { epochs, quantizationAware } = (subject.provenance?.recipe ?? {}) as Readonly<Record<string, unknown>>;
   const isChosen = Number(epochs) > 1;
   const value = ({ type, value: number }: CardMetric) =>
     type === "loss" ? formatNumber(number) : formatPercent(number);
-  return {
-    id: "metrics",
+  return section(
+    "metrics",
     title,
-    blocks: [
-      ...splits.flatMap((split) => {
-        const own = metrics.filter((metric) => metric.split === split);
-        if (own.length === 0) return [];
-        const chosen = isChosen && split === "validation" ? "; they also chose the epoch, which favors them" : "";
-        const rounded =
-          quantizationAware === true && split === "validation" ? "; computed with the rounding of int8" : "";
-        return table(
-          `${counted(own[0]!.images, `${split} image`)} (${datasetName(subject, split)})${rounded}${chosen}`,
-          ["Metric", numberColumn("Value"), numberColumn("95 % interval")],
-          own.map((metric) => [
-            metric.name,
-            value(metric),
-            metric.interval ? `${formatPercent(metric.interval.low)} to ${formatPercent(metric.interval.high)}` : "",
-          ]),
-        );
-      }),
-      paragraph("Intervals are Wilson's; they cover the choice of the images, not that of the training run."),
-    ],
-  };
+    ...splits.flatMap((split) => {
+      const own = metrics.filter((metric) => metric.split === split);
+      if (own.length === 0) return [];
+      const chosen = isChosen && split === "validation" ? "; they also chose the epoch, which favors them" : "";
+      const rounded =
+        quantizationAware === true && split === "validation" ? "; computed with the rounding of int8" : "";
+      return table(
+        `${counted(own[0]!.images, `${split} image`)} (${datasetName(subject, split)})${rounded}${chosen}`,
+        ["Metric", numberColumn("Value"), numberColumn("95 % interval")],
+        own.map((metric) => [
+          metric.name,
+          value(metric),
+          metric.interval ? `${formatPercent(metric.interval.low)} to ${formatPercent(metric.interval.high)}` : "",
+        ]),
+      );
+    }),
+    paragraph("Intervals are Wilson's; they cover the choice of the images, not that of the training run."),
+  );
 }
 
 /** As {@link CalibratedModel}. */
@@ -257,11 +252,11 @@ function calibrationSection({ provenance, labels = [], network }: CardSubject): 
   if (calibrated) {
     const { temperature, images, errorBefore, errorAfter } = calibrated;
     const text = `The weights contain a temperature of ${formatNumber(temperature)}, fitted to ${counted(images, "image")}; on them it changes the expected calibration error from ${formatPercent(errorBefore)} to ${formatPercent(errorAfter)}. Losses and calibration errors above are those without it.`;
-    return { id: "calibration", title: "Calibration", blocks: paragraphs(text, closed) };
+    return section("calibration", "Calibration", ...paragraphs(text, closed));
   }
   if (error === undefined) {
     const text = "The file does not state how well its probabilities are calibrated.";
-    return { id: "calibration", title: "Calibration", blocks: paragraphs(text, closed) };
+    return section("calibration", "Calibration", ...paragraphs(text, closed));
   }
   const { temperature } = scores!;
   const direction = temperature === undefined ? "" : temperature > 1 ? "overconfident" : "underconfident";
@@ -270,7 +265,7 @@ function calibrationSection({ provenance, labels = [], network }: CardSubject): 
       ? undefined
       : `The network is ${direction} on them: a temperature of ${formatNumber(temperature)}, not applied in this file, would calibrate it best.`;
   const text = `On average, the top probability differs by ${(100 * error).toFixed(1)} percentage points from the share of correct predictions.`;
-  return { id: "calibration", title: "Calibration", blocks: paragraphs(text, fitted, closed) };
+  return section("calibration", "Calibration", ...paragraphs(text, fitted, closed));
 }
 
 function licenseSection({ license, provenance = {} }: CardSubject): Section {
@@ -283,7 +278,7 @@ function licenseSection({ license, provenance = {} }: CardSubject): Section {
       ? `The weights that training started from are under ${start.license}.`
       : undefined;
   const lines = Array.isArray(credits) ? credits.map(String) : [];
-  return { id: "license", title: "License", blocks: paragraphs(text, from, ...lines) };
+  return section("license", "License", ...paragraphs(text, from, ...lines));
 }
 
 function paragraphs(...texts: readonly (string | undefined)[]): Section["blocks"] {
@@ -293,5 +288,5 @@ function paragraphs(...texts: readonly (string | undefined)[]): Section["blocks"
 function filesSection({ files }: CardSubject): Section {
   const rows = files.map(({ name, bytes, sha256 }): Row => [name, asMemory(bytes), { text: sha256, style: "code" }]);
   const listed = table("The model that this card describes", ["File", numberColumn("Size"), "SHA-256"], rows);
-  return { id: "files", title: "Files", blocks: [listed] };
+  return section("files", "Files", listed);
 }

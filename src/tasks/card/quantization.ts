@@ -1,7 +1,7 @@
 import { number, string, wholeNumber } from "../../base/kinds.ts";
 import { check, list, object, optional } from "../../base/schema.ts";
 import type { Provenance } from "../../model/model.ts";
-import { factsOf, paragraph, type Section } from "../../report/document.ts";
+import { factsOf, paragraph, type Section, section } from "../../report/document.ts";
 import { counted, formatInterval, formatPercent } from "../../report/numbers.ts";
 import { scoresIn, splits } from "./scores.ts";
 import type { CardSubject } from "./subject.ts";
@@ -39,13 +39,11 @@ export function quantizationSection({ provenance }: CardSubject): Section | unde
     const known = scoresIn(provenance?.float32 as Provenance | undefined, split);
     return known ? [`${formatPercent(known.top1)} of ${counted(known.images, `${split} image`)}`] : [];
   });
-  return {
-    id: "quantization",
-    title: "Quantization",
-    blocks: [
-      paragraph("Weights and activations are int8. Compared with the float32 model that it was made from:"),
-      { type: "facts", facts: factsOf(facts) },
-      scores.length > 0 ? paragraph(`The float32 model classified ${scores.join(", and ")} correctly.`) : undefined,
-    ],
-  };
+  return section(
+    "quantization",
+    "Quantization",
+    paragraph("Weights and activations are int8. Compared with the float32 model that it was made from:"),
+    { type: "facts", facts: factsOf(facts) },
+    scores.length > 0 ? paragraph(`The float32 model classified ${scores.join(", and ")} correctly.`) : undefined,
+  );
 }

@@ -2,7 +2,7 @@ import { luma, scaledSize } from "../../graph/preprocessing.ts";
 import type { GraphImages } from "../../model/foreign-graph.ts";
 import { defaultPreprocessing, type ImagePreprocessing, resizesInGraph } from "../../model/model.ts";
 import type { PreprocessingOptions } from "../../model/preprocessing.ts";
-import { paragraph, type ReportBlock, type Section } from "../../report/document.ts";
+import { paragraph, type ReportBlock, type Section, section } from "../../report/document.ts";
 import type { CardSubject } from "./subject.ts";
 
 /** Options and flags that a model was opened with. */
@@ -39,7 +39,7 @@ export function usageSection(subject: CardSubject, options: CardOptions = {}): S
       "await extractor.dispose();",
     ]);
     if (graph) add("Python", "python", pythonCode(subject, name));
-    return { id: "usage", title: "How to use it", blocks };
+    return section("usage", "How to use it", ...blocks);
   }
   const conversion = command("convert", name, model, ...(options.flags ?? []));
   const converts = model === name ? [] : [conversion];
@@ -49,7 +49,7 @@ export function usageSection(subject: CardSubject, options: CardOptions = {}): S
   if (!isForeign) add("Browser, with onnxruntime-web", "js", browserCode(subject, model));
   const python = "Needs the packages onnxruntime, numpy and pillow.";
   add("Python", "python", pythonCode(subject, graph ? name : model), python);
-  return { id: "usage", title: "How to use it", blocks };
+  return section("usage", "How to use it", ...blocks);
 }
 
 function convertedName(name: string): string {
