@@ -1,5 +1,5 @@
 import type { Tensors } from "../base/platform.ts";
-import { allFinite, type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { allFinite, type FloatTensor, floatTensor, selectRows } from "../tensor/tensor.ts";
 
 /** Outputs of a network by name, each `[N, …]`. */
 type Outputs = Readonly<Record<string, FloatTensor>>;
@@ -14,12 +14,7 @@ export function isFiniteRow(outputs: Tensors, row: number): boolean {
 
 /** Copies the outputs for some images: `[N, …]` → `[rows, …]`. */
 export function rowsOf(outputs: Tensors, rows: readonly number[]): Tensors {
-  return mapOutputs(outputs, ({ shape, data }) => {
-    const size = data.length / shape[0]!;
-    const chosen = floatTensor([rows.length, ...shape.slice(1)]);
-    for (const [at, row] of rows.entries()) chosen.data.set(data.subarray(row * size, (row + 1) * size), at * size);
-    return chosen;
-  });
+  return mapOutputs(outputs, (output) => selectRows(output, rows));
 }
 
 /** Joins the outputs for single images, `[1, …]` each → `[N, …]`. */

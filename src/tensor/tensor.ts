@@ -49,6 +49,16 @@ export function filledTensor(shape: Shape, value: number): FloatTensor {
   return floatTensor(shape, new Float32Array(sizeOf(shape)).fill(value));
 }
 
+/** Copies rows of a tensor, at most as many as it has: `[N, …]` → `[rows, …]`. */
+export function selectRows<T extends Tensor>({ type, shape, data }: T, rows: ArrayLike<number>): T {
+  const size = sizeOf(shape.slice(1));
+  const chosen = data.slice(0, rows.length * size);
+  for (let at = 0; at < rows.length; at++) {
+    chosen.set(data.subarray(rows[at]! * size, (rows[at]! + 1) * size) as never, at * size);
+  }
+  return { type, shape: [rows.length, ...shape.slice(1)], data: chosen } as unknown as T;
+}
+
 /**
  * Transposes a tensor into a copy: axis `i` of the result is axis `permutation[i]` of `tensor`.
  * @example transpose(floatTensor([2, 3]), [1, 0]).shape // [3, 2]

@@ -11,10 +11,10 @@ import { cosineDecay } from "../learning/schedules.ts";
 import { partAfter } from "../models/layer-list.ts";
 import { topIndex } from "../models/parts.ts";
 import { deriveSeed } from "../tensor/random.ts";
-import { floatTensor } from "../tensor/tensor.ts";
+import { floatTensor, selectRows } from "../tensor/tensor.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
 import { countRight, EpochTally, nextTurn, RunningEpoch } from "./epoch.ts";
-import { type Features, frozenFeatures } from "./frozen-features.ts";
+import { frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
 import { throwBrokenStep } from "./step/training-diagnosis.ts";
@@ -101,7 +101,7 @@ export async function trainHead(
         const samples = step.steps * batchSize;
         const rate = learningRate * schedule({ step: step.steps, totalSteps, epoch, samples, validationLosses: [] });
         const input = {
-          images: rowsOf(features, chosen),
+          images: selectRows(features.values, chosen),
           targets: targetsOf(members, plan.labels.length, plan.presentation.labelSmoothing ?? 0),
           ...(isWeighted && { sampleWeights: weightsOf(members, plan) }),
           learningRate: rate,
@@ -122,15 +122,6 @@ export async function trainHead(
   } finally {
     await step.dispose();
   }
-}
-
-function rowsOf({ values }: Features, rows: Uint32Array) {
-  const channels = values.shape[1]!;
-  const data = new Float32Array(rows.length * channels);
-  for (const [place, row] of rows.entries()) {
-    data.set(values.data.subarray(row * channels, (row + 1) * channels), place * channels);
-  }
-  return floatTensor([rows.length, channels], data);
 }
 
 function weightsOf(members: ImageDataset["samples"], { presentation }: TrainingPlan) {

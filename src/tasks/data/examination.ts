@@ -11,7 +11,7 @@ import {
   type OddImage,
   validationName,
 } from "../../report/data.ts";
-import { floatTensor } from "../../tensor/tensor.ts";
+import { selectRows } from "../../tensor/tensor.ts";
 import { type ComparedImage, findDuplicates } from "./duplicates.ts";
 import { exifOrientation } from "./exif.ts";
 import { fingerprintOf } from "./fingerprint.ts";
@@ -75,7 +75,7 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
     options.onProgress?.(index + 1);
   }
   const duplicates = findDuplicates(examined);
-  const labels = features && findLabelIssues(ofTraining(features));
+  const labels = features && findLabelIssues(rowsOf(features, (file) => !isOfValidation(file)));
   const counts = countPerClass(dataset);
   const own = examined.filter(({ isValidation }) => !isValidation);
   const dropped = new Set([...(labels?.issues.map(({ file }) => file) ?? []), ...copiesToDrop(duplicates, examined)]);
@@ -95,10 +95,6 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
   };
 }
 
-function ofTraining(features: LabeledFeatures): LabeledFeatures {
-  return rowsOf(features, (file) => !isOfValidation(file));
-}
-
 /** The first image of each group of copies: the others would be its nearest neighbors. */
 function withoutCopies(features: LabeledFeatures, groups: readonly DuplicateGroup[]): LabeledFeatures {
   const copies = new Set(groups.flatMap(({ files }) => files.slice(1)));
@@ -106,13 +102,8 @@ function withoutCopies(features: LabeledFeatures, groups: readonly DuplicateGrou
 }
 
 function rowsOf({ images, values }: LabeledFeatures, isChosen: (file: string) => boolean): LabeledFeatures {
-  const dimensions = values.shape[1]!;
   const rows = images.flatMap(({ file }, row) => (isChosen(file) ? [row] : []));
-  const data = new Float32Array(rows.length * dimensions);
-  for (const [at, row] of rows.entries()) {
-    data.set(values.data.subarray(row * dimensions, (row + 1) * dimensions), at * dimensions);
-  }
-  return { images: rows.map((row) => images[row]!), values: floatTensor([rows.length, dimensions], data) };
+  return { images: rows.map((row) => images[row]!), values: selectRows(values, rows) };
 }
 
 async function examine(image: Source, { platform, signal }: ExamineOptions) {

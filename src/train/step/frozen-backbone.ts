@@ -7,7 +7,7 @@ import { type Layer, type Network, networkWeights } from "../../graph/network.ts
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import { partUpTo } from "../../models/layer-list.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { type FloatTensor, floatTensor, selectRows, type Tensor } from "../../tensor/tensor.ts";
 import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
 /** A part of the network in the engine, in inference mode. */
@@ -112,7 +112,7 @@ export function frozenBackbone(
       }
       if (missing.length === 0) return maps;
       part ??= await loadPart(partUpTo(network, end), tensors, options);
-      const { data } = await part.run(rowsOf(images, missing));
+      const { data } = await part.run(missing.length === views.length ? images : selectRows(images, missing));
       for (const [place, row] of missing.entries()) {
         const map = data.subarray(place * size, (place + 1) * size);
         maps.data.set(map, row * size);
@@ -125,14 +125,4 @@ export function frozenBackbone(
       part = undefined;
     },
   };
-}
-
-function rowsOf(tensor: Tensor, rows: readonly number[]): Tensor {
-  const { type, shape, data } = tensor;
-  if (rows.length === shape[0]) return tensor;
-  const size = sizeOf(shape.slice(1));
-  const chosen = data.slice(0, rows.length * size);
-  for (const [place, row] of rows.entries())
-    chosen.set(data.subarray(row * size, (row + 1) * size) as never, place * size);
-  return { type, shape: [rows.length, ...shape.slice(1)], data: chosen } as Tensor;
 }
