@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { readBoxes } from "../../src/data/boxes.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
-import { PointingGame, pointsInto } from "../../src/tasks/explain/pointing.ts";
+import { pointingGame, pointsInto } from "../../src/tasks/explain/pointing.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const csv = 'file,label,x,y,width,height\n"a,b.jpg",cat,1,2,30,40.5\n\ndogs/c.jpg,,0,0,5,5\n';
@@ -71,7 +71,7 @@ it("counts each class that has boxes in an image, boxes without a label for the 
     "cats/a.png,dog,249,24,2,2",
     "x.png,,0,0,9,9",
   ];
-  const game = new PointingGame(readBoxes(lines.join("\n"), "boxes"), images, model, platform);
+  const game = pointingGame(readBoxes(lines.join("\n"), "boxes"), images, model, platform);
   const play = async (of: (label: string) => typeof map) => {
     game.start();
     for (const { file } of images)
@@ -81,7 +81,7 @@ it("counts each class that has boxes in an image, boxes without a label for the 
   expect(await play(() => map)).toEqual({ hits: 2, total: 2 });
   const mirrored = floatTensor([2, 3], Float32Array.of(9, 1, 0, 8, 3, 2));
   expect(await play((label) => (label === "dog" ? mirrored : map))).toEqual({ hits: 1, total: 2 });
-  expect(() => new PointingGame(readBoxes("z.png,cat,0,0,9,9", "boxes"), images, model, platform)).toThrow(
+  expect(() => pointingGame(readBoxes("z.png,cat,0,0,9,9", "boxes"), images, model, platform)).toThrow(
     'boxes: none is of one of the images and of a class of the model; received ["z.png,cat"]; expected e.g. photos/cats/a.png,cat.',
   );
 });

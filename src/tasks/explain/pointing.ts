@@ -7,77 +7,64 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 /** Width and height in pixels. */
 type Size = Pick<RgbImage, "width" | "height">;
 
-/** The pointing game over the boxes of some images, for one method after another. */
-export class PointingGame {
-  readonly #boxes: ReadonlyMap<string, readonly LabeledBox[]>;
-  readonly #images: ReadonlyMap<string, ImageSource>;
-  readonly #model: Pick<Model, "labels" | "preprocessing">;
-  readonly #platform: Platform;
-  readonly #sizes = new Map<string, Size>();
-  #hits = 0;
-  #total = 0;
-
-  /** @throws {DataError} no box is of one of the images and of a class of the model. */
-  constructor(
-    boxes: readonly LabeledBox[],
-    images: readonly { readonly file: string; readonly image: ImageSource }[],
-    model: Pick<Model, "labels" | "preprocessing">,
-    platform: Platform,
-  ) {
-    const known = boxes.filter(({ label }) => label === undefined || model.labels.includes(label));
-    const boxesOf = (path: string) => known.filter(({ file }) => `/${path.replaceAll("\\", "/")}`.endsWith(`/${file}`));
-    this.#boxes = new Map(images.map(({ file }) => [file, boxesOf(file)]));
-    this.#images = new Map(images.map(({ file, image }) => [file, image]));
-    this.#model = model;
-    this.#platform = platform;
-    if ([...this.#boxes.values()].some(({ length }) => length > 0)) return;
+/**
+ * The pointing game over the boxes of some images, for one method after another.
+ * @throws {DataError} no box is of one of the images and of a class of the model.
+ */
+export function pointingGame(
+  boxes: readonly LabeledBox[],
+  images: readonly { readonly file: string; readonly image: ImageSource }[],
+  { labels, preprocessing }: Pick<Model, "labels" | "preprocessing">,
+  platform: Platform,
+) {
+  const known = boxes.filter(({ label }) => label === undefined || labels.includes(label));
+  const isOf = (path: string) => (box: LabeledBox) => `/${path.replaceAll("\\", "/")}`.endsWith(`/${box.file}`);
+  const boxesOf = new Map(images.map(({ file }) => [file, known.filter(isOf(file))]));
+  if ([...boxesOf.values()].every(({ length }) => length === 0)) {
     throw new DataError({
       where: "boxes",
       what: "none is of one of the images and of a class of the model",
       received: boxes.slice(0, 3).map(({ file, label = "" }) => `${file},${label}`),
-      expected: `e.g. ${images[0]?.file},${model.labels[0]}`,
+      expected: `e.g. ${images[0]?.file},${labels[0]}`,
     });
   }
-
-  /** Starts counting. */
-  start(): void {
-    this.#hits = 0;
-    this.#total = 0;
-  }
-
-  /** The counts of the method. */
-  result(): { readonly hits: number; readonly total: number } {
-    return { hits: this.#hits, total: this.#total };
-  }
-
-  /**
-   * Counts each class that has boxes in an image.
-   * @param explained its top class, which boxes without a label are of, and the image as the network reads it.
-   * @param mapOf returns the map of a class.
-   */
-  async play(
-    file: string,
-    explained: { readonly label: string; readonly image: RgbImage },
-    mapOf: (label: string) => Promise<FloatTensor>,
-  ): Promise<void> {
-    const boxes = this.#boxes.get(file)!;
-    const classOf = ({ label = explained.label }: LabeledBox) => label;
-    for (const label of new Set(boxes.map(classOf))) {
-      const own = boxes.filter((box) => classOf(box) === label);
-      const { fit, cropRatio } = this.#model.preprocessing;
-      const place = { original: await this.#sizeOf(file), read: explained.image, fit, cropRatio };
-      if (pointsInto(await mapOf(label), own, place)) this.#hits++;
-      this.#total++;
-    }
-  }
-
-  async #sizeOf(file: string): Promise<Size> {
-    const known = this.#sizes.get(file);
-    if (known) return known;
-    const { width, height } = await this.#platform.images.decode(this.#images.get(file)!, {});
-    this.#sizes.set(file, { width, height });
-    return { width, height };
-  }
+  const sources = new Map(images.map(({ file, image }) => [file, image]));
+  const sizes = new Map<string, Size>();
+  const sizeOfImage = async (file: string): Promise<Size> => {
+    const size = sizes.get(file) ?? (await platform.images.decode(sources.get(file)!, {}));
+    // Without its pixels.
+    sizes.set(file, { width: size.width, height: size.height });
+    return size;
+  };
+  let [hits, total] = [0, 0];
+  return {
+    /** Starts counting. */
+    start(): void {
+      [hits, total] = [0, 0];
+    },
+    /** The counts of the method. */
+    result: () => ({ hits, total }),
+    /**
+     * Counts each class that has boxes in an image.
+     * @param explained its top class, which boxes without a label are of, and the image as the network reads it.
+     * @param mapOf returns the map of a class.
+     */
+    async play(
+      file: string,
+      explained: { readonly label: string; readonly image: RgbImage },
+      mapOf: (label: string) => Promise<FloatTensor>,
+    ): Promise<void> {
+      const own = boxesOf.get(file)!;
+      const classOf = ({ label = explained.label }: LabeledBox) => label;
+      for (const label of new Set(own.map(classOf))) {
+        const { fit, cropRatio } = preprocessing;
+        const place = { original: await sizeOfImage(file), read: explained.image, fit, cropRatio };
+        const ofClass = own.filter((box) => classOf(box) === label);
+        if (pointsInto(await mapOf(label), ofClass, place)) hits++;
+        total++;
+      }
+    },
+  };
 }
 
 /**

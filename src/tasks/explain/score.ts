@@ -11,7 +11,7 @@ import { Explainer, type ExplainOptions, type Explanation } from "./explainer.ts
 import { resizeMap } from "./maps.ts";
 import type { ExplanationMethod } from "./methods.ts";
 import { blurred, imputed, masked, neutralColor } from "./perturbations.ts";
-import { PointingGame } from "./pointing.ts";
+import { pointingGame } from "./pointing.ts";
 import { type ExplainedGraph, type ExplainedModel, hasLayers, loadProbe, type Probe } from "./probe.ts";
 
 /** Tests of methods of explanation, and of baselines, on some images. */
@@ -59,7 +59,7 @@ export async function scoreExplanations(
   images: readonly NamedImage[],
   { platform, session, methods, boxes, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
 ): Promise<ExplanationScores> {
-  const game = boxes && new PointingGame(boxes, images, model, platform);
+  const game = boxes && pointingGame(boxes, images, model, platform);
   // Two copies of the network: one outputs the layers to explain, the other only probabilities. A graph has one session.
   const explaining = await loadProbe(model, platform, session);
   const explainer = new Explainer(explaining);
@@ -72,6 +72,7 @@ export async function scoreExplanations(
   let done = 0;
   const advance = () => onProgress?.({ done: ++done, total });
   const scores: ExplanationScore[] = [];
+  const untested = { randomization: undefined, incompleteness: undefined, isSane: undefined };
   const found = new Map<ExplanationMethod, ExplainedFile[]>();
   try {
     for (const method of methods) explainer.assertValid({ ...options, method });
@@ -93,14 +94,7 @@ export async function scoreExplanations(
         advance();
       }
       found.set(method, explanations);
-      scores.push({
-        method,
-        ...summaryOf(tested),
-        pointing: game?.result(),
-        randomization: undefined,
-        incompleteness: undefined,
-        isSane: undefined,
-      });
+      scores.push({ method, ...summaryOf(tested), pointing: game?.result(), ...untested });
     }
     const known = found.get(methods[0]!) ?? [];
     if (known.length === 0) throw new UsageError({ where: "explain --score", what: "none of the images can be read" });
@@ -113,13 +107,8 @@ export async function scoreExplanations(
         await game?.play(file, explanation, async () => map);
         advance();
       }
-      const about = { randomization: undefined, incompleteness: undefined, isSane: undefined };
-      scores.push({
-        method: name as keyof typeof baselines,
-        ...summaryOf(tested),
-        pointing: game?.result(),
-        ...about,
-      });
+      const method = name as keyof typeof baselines;
+      scores.push({ method, ...summaryOf(tested), pointing: game?.result(), ...untested });
     }
   } finally {
     await Promise.all([explainer.dispose(), probe.dispose()]);
