@@ -26,11 +26,15 @@ const types: Readonly<Record<string, string>> = {
  * server, which without the other is at `/`, too. Which files there are is known from the start: no path of a request
  * reaches the file system.
  */
-export function pageRoutes(folder = builtPage): readonly Route[] {
-  const files = existsSync(join(folder, "index.html")) ? filesIn(folder) : [];
+export function pageRoutes(): readonly Route[] {
+  const files = existsSync(join(builtPage, "index.html")) ? filesIn(builtPage) : [];
   const built = files.map((path): Route => {
-    const name = relative(folder, path).split(sep).join("/");
-    return page(name === "index.html" ? "/" : `/${name}`, typeOf(name), () => readFileSync(path));
+    const name = relative(builtPage, path).split(sep).join("/");
+    return page(
+      name === "index.html" ? "/" : `/${name}`,
+      types[name.split(".").at(-1)!] ?? "application/octet-stream",
+      () => readFileSync(path),
+    );
   });
   const html = () => Buffer.from(smallPage);
   const script = page("/try.js", types.js!, () => Buffer.from(smallScript));
@@ -54,10 +58,6 @@ function filesIn(folder: string): string[] {
     const path = join(folder, entry.name);
     return entry.isDirectory() ? filesIn(path) : entry.isFile() ? [path] : [];
   });
-}
-
-function typeOf(name: string): string {
-  return types[name.split(".").at(-1)!] ?? "application/octet-stream";
 }
 
 const smallPage = `<!doctype html>

@@ -167,15 +167,9 @@ export class Repository {
   }
 
   #entryOf(name: string): Entry {
-    const known = this.#entries.get(name);
-    const entry = known ?? {
-      served: undefined,
-      stamp: undefined,
-      seen: undefined,
-      isUnloaded: false,
-      reason: "loading",
-    };
-    if (!known) this.#entries.set(name, entry);
+    const isNew = { served: undefined, stamp: undefined, seen: undefined, isUnloaded: false, reason: "loading" };
+    const entry: Entry = this.#entries.get(name) ?? isNew;
+    this.#entries.set(name, entry);
     return entry;
   }
 

@@ -51,7 +51,6 @@ const images = [
   { type: "multipart/form-data" },
   "ImageUrl",
 ] as const;
-const noBody = "";
 
 /** All endpoints. */
 export function serverRoutes(service: Service): readonly Route[] {
@@ -61,41 +60,34 @@ export function serverRoutes(service: Service): readonly Route[] {
 }
 
 function imageRoutes({ repository, remote, codec }: Service): readonly Route[] {
-  /** Downloads first: once a model is chosen, it must get the request at once. */
-  const onImage = (work: (model: ServedModel, image: Uint8Array, request: ServerRequest) => Promise<ServerReply>) => {
-    return async (request: ServerRequest) => {
+  const onImage = (
+    about: Pick<Route, "path" | "summary" | "query" | "answer">,
+    work: (model: ServedModel, image: Uint8Array, request: ServerRequest) => Promise<ServerReply>,
+  ): Route => ({
+    ...about,
+    method: "POST",
+    body: images,
+    handle: async (request) => {
+      // First: once a model is chosen, it must get the request at once.
       const image = await requestedImage(request, remote);
       return work(repository.model(request.query.model), image, request);
-    };
-  };
+    },
+  });
+  const evidence = "Evidence of a class in an image, as JSON or drawn over it";
+  const drawn = { type: "image/png" };
   return [
-    {
-      method: "POST",
-      path: "/classify",
-      summary: "Top classes of an image",
-      query: classifyQuery,
-      body: images,
-      answer: ["ClassifyResponse"],
-      handle: onImage(classify),
-    },
-    {
-      method: "POST",
-      path: "/embed",
-      summary: "Embedding of an image",
-      query: embedQuery,
-      body: images,
-      answer: ["EmbedResponse"],
-      handle: onImage(embedImage),
-    },
-    {
-      method: "POST",
-      path: "/explain",
-      summary: "Evidence of a class in an image, as JSON or drawn over it",
-      query: explainQuery,
-      body: images,
-      answer: ["ExplainResponse", { type: "image/png" }],
-      handle: onImage((model, image, request) => explainImage(model, image, request, codec)),
-    },
+    onImage(
+      { path: "/classify", summary: "Top classes of an image", query: classifyQuery, answer: ["ClassifyResponse"] },
+      classify,
+    ),
+    onImage(
+      { path: "/embed", summary: "Embedding of an image", query: embedQuery, answer: ["EmbedResponse"] },
+      embedImage,
+    ),
+    onImage(
+      { path: "/explain", summary: evidence, query: explainQuery, answer: ["ExplainResponse", drawn] },
+      (model, image, request) => explainImage(model, image, request, codec),
+    ),
   ];
 }
 
@@ -233,11 +225,17 @@ export async function changeRepository(
 /** Triton's model repository extension. */
 function repositoryRoutes(service: Service): readonly Route[] {
   const { repository } = service;
-  const changing = (change: "load" | "unload") => async (request: ServerRequest) => {
-    await changeRepository(service, change, request.params.name!, optionsIn(request).parameters);
-    return { body: noBody };
-  };
-  const path = "/v2/repository/models/:name";
+  const changing = (change: "load" | "unload", summary: string): Route => ({
+    method: "POST",
+    path: `/v2/repository/models/:name/${change}`,
+    summary,
+    body: [{ type: "application/json" }],
+    answer: [{ type: "text/plain" }],
+    handle: async (request) => {
+      await changeRepository(service, change, request.params.name!, optionsIn(request).parameters);
+      return { body: "" };
+    },
+  });
   return [
     {
       method: "POST",
@@ -247,22 +245,8 @@ function repositoryRoutes(service: Service): readonly Route[] {
       answer: [["RepositoryIndexEntry"]],
       handle: (request) => ({ body: repository.index(optionsIn(request).ready === true) }),
     },
-    {
-      method: "POST",
-      path: `${path}/load`,
-      summary: "Loads a model, or loads it again",
-      body: [{ type: "application/json" }],
-      answer: [{ type: "text/plain" }],
-      handle: changing("load"),
-    },
-    {
-      method: "POST",
-      path: `${path}/unload`,
-      summary: "Takes a model out of use",
-      body: [{ type: "application/json" }],
-      answer: [{ type: "text/plain" }],
-      handle: changing("unload"),
-    },
+    changing("load", "Loads a model, or loads it again"),
+    changing("unload", "Takes a model out of use"),
   ];
 }
 

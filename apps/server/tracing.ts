@@ -1,16 +1,7 @@
 import type { Span } from "@opentelemetry/api";
 
-/** Spans around requests, for whoever has set OpenTelemetry up in this process. */
-export interface Tracing {
-  /**
-   * Runs work in a span of a server.
-   * @param headers of the request: they may name the client's span.
-   */
-  span<T>(name: string, request: TracedRequest, work: () => Promise<T>): Promise<T>;
-}
-
-/** A request as a span describes it. */
-export interface TracedRequest {
+/** A request as a span describes it; its headers may name the client's span. */
+interface TracedRequest {
   readonly method: string;
   readonly route: string;
   readonly headers: Readonly<Record<string, unknown>>;
@@ -18,13 +9,17 @@ export interface TracedRequest {
   readonly status: () => number;
 }
 
+/** Spans around requests, for whoever has set OpenTelemetry up in this process. */
+export type Tracing = NonNullable<Awaited<ReturnType<typeof loadTracing>>>;
+
 /** Loads `@opentelemetry/api`; undefined if it, an optional package, is not installed. */
-export async function loadTracing(version: string): Promise<Tracing | undefined> {
+export async function loadTracing(version: string) {
   const api = await import("@opentelemetry/api").catch(() => undefined);
   if (!api) return undefined;
   const tracer = api.trace.getTracer("xception-ts", version);
   return {
-    span(name, { method, route, headers, status }, work) {
+    /** Runs work in a span of a server. */
+    span<T>(name: string, { method, route, headers, status }: TracedRequest, work: () => Promise<T>): Promise<T> {
       // The attributes of OpenTelemetry's conventions for HTTP servers.
       const attributes = { "http.request.method": method, "http.route": route };
       const parent = api.propagation.extract(api.context.active(), headers);
