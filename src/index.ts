@@ -15,7 +15,7 @@ export type { Bound, Verbs, WithImages } from "./verbs.ts";
 // Networks: the flows of the paper, and the layers for building others.
 
 export * from "./graph/builder.ts";
-export { initializeWeights, type Weights } from "./graph/initialize.ts";
+export { initializeWeights } from "./graph/initialize.ts";
 export type { Initializer, WeightRole, WeightSpec } from "./graph/layer-weights.ts";
 export type * from "./graph/layers.ts";
 export {
@@ -27,6 +27,7 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
+export type { Weights } from "./graph/weights.ts";
 export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } from "./models/aligned/network.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";

@@ -1,9 +1,9 @@
 import { type WeightDifferences, WeightsError } from "../base/errors.ts";
-import { initialWeight, type Weights } from "../graph/initialize.ts";
+import { initialWeight } from "../graph/initialize.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { snakeCase } from "../graph/layers.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
-import { checkWeights, weightDifferences } from "../graph/weights.ts";
+import { checkWeights, type Weights, weightDifferences } from "../graph/weights.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, filledTensor } from "../tensor/tensor.ts";
 

@@ -4,8 +4,6 @@ import type { Initializer, WeightSpec } from "./layer-weights.ts";
 import { type Network, networkWeights } from "./network.ts";
 import type { Weights } from "./weights.ts";
 
-export type { Weights } from "./weights.ts";
-
 /**
  * Initializes weights from the network's seed; each weight has its own random stream, so that a change in one layer
  * does not affect the others.

@@ -1,9 +1,9 @@
 import { mulberry32 } from "../tensor/random.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
-import type { Weights } from "./initialize.ts";
 import type { WeightSpec } from "./layer-weights.ts";
 import { type Network, networkWeights } from "./network.ts";
+import type { Weights } from "./weights.ts";
 
 /**
  * Synthetic weights, so that golden values need no weight file: weight number i, in the order of the network's layers,

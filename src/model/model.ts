@@ -1,8 +1,8 @@
 import type { Json } from "../base/json.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
-import type { Weights } from "../graph/initialize.ts";
 import type { Network } from "../graph/network.ts";
 import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../graph/preprocessing.ts";
+import type { Weights } from "../graph/weights.ts";
 import type { Architecture } from "../models/registry.ts";
 
 /** Preprocessing of images: composited over the background, resized, and scaled. */

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import type { Evaluation } from "../base/records.ts";
-import type { Weights } from "../graph/initialize.ts";
 import { type Layer, type Network, outputActivation, outputLayer } from "../graph/network.ts";
+import type { Weights } from "../graph/weights.ts";
 import { floatTensor } from "../tensor/tensor.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
-import { initializeWeights, type Weights } from "../graph/initialize.ts";
+import { initializeWeights } from "../graph/initialize.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
-import { checkWeights } from "../graph/weights.ts";
+import { checkWeights, type Weights } from "../graph/weights.ts";
 import type { LayerList } from "../models/layer-list.ts";
 import { type Architecture, buildNetwork, withOptions } from "../models/registry.ts";
 import { formatShape, sameShape } from "../tensor/shape.ts";

@@ -1,7 +1,7 @@
 import type { Json } from "../base/json.ts";
 import type { EpochRecord, SkippedFile } from "../base/records.ts";
-import type { Weights } from "../graph/initialize.ts";
 import type { ByteScale } from "../graph/ops.ts";
+import type { Weights } from "../graph/weights.ts";
 import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { TrainingState } from "./step/training-state.ts";
 

@@ -3,8 +3,8 @@ import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } fro
 import type { Augmentation } from "../data/augmentation.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import type { Mixing } from "../data/mixing.ts";
-import type { Weights } from "../graph/initialize.ts";
 import type { Network } from "../graph/network.ts";
+import type { Weights } from "../graph/weights.ts";
 import type { AverageDecay, Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedules.ts";
 import type { ImagePreprocessing } from "../model/model.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import * as layers from "../../src/graph/builder.ts";
-import type { Weights } from "../../src/graph/initialize.ts";
 import { type Network, network, networkWeights } from "../../src/graph/network.ts";
+import type { Weights } from "../../src/graph/weights.ts";
 import { sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { noAugmentation } from "../../src/data/augmentation.ts";
-import type { Weights } from "../../src/graph/initialize.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import type { Weights } from "../../src/graph/weights.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
 import { xception } from "../../src/models/xception/paper.ts";

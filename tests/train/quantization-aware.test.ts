@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { UsageError } from "../../src/base/errors.ts";
-import type { Weights } from "../../src/graph/initialize.ts";
+import type { Weights } from "../../src/graph/weights.ts";
 import { defaultPreprocessing, type Model } from "../../src/model/model.ts";
 import { architectureOf } from "../../src/models/registry.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";

@@ -11,9 +11,9 @@ import {
   maxPooling2d,
   separableConv2d,
 } from "../../src/graph/builder.ts";
-import type { Weights } from "../../src/graph/initialize.ts";
 import { type Network, network } from "../../src/graph/network.ts";
 import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
+import type { Weights } from "../../src/graph/weights.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Weights } from "../../src/graph/initialize.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import type { Weights } from "../../src/graph/weights.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";

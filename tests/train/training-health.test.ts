@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
-import type { Weights } from "../../src/graph/initialize.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
-import { toEngineWeights } from "../../src/graph/weights.ts";
+import { toEngineWeights, type Weights } from "../../src/graph/weights.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { evaluate } from "../oracles/interpreter.ts";
 import { batchSize, blockNetwork, layouts, runSteps, stepInput } from "./step-fixtures.ts";

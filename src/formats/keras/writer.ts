@@ -1,7 +1,6 @@
 import { strToU8, zipSync } from "fflate";
-import type { Weights } from "../../graph/initialize.ts";
 import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
-import { checkWeights } from "../../graph/weights.ts";
+import { checkWeights, type Weights } from "../../graph/weights.ts";
 import { metadataKey } from "../format.ts";
 import { kerasClassNumbers } from "../map-weights.ts";
 import { kerasModelConfig } from "./config-writer.ts";

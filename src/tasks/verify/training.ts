@@ -1,10 +1,10 @@
 import { FormatError } from "../../base/errors.ts";
 import type { Platform } from "../../base/platform.ts";
 import { oneHot } from "../../data/labels.ts";
-import type { Weights } from "../../graph/initialize.ts";
 import type { WeightRole } from "../../graph/layer-weights.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import { syntheticImages, syntheticWeights } from "../../graph/synthetic.ts";
+import type { Weights } from "../../graph/weights.ts";
 import { softmaxCrossEntropy } from "../../learning/losses.ts";
 import { createOptimizer, optimizerNames } from "../../learning/optimizers.ts";
 import { buildNetwork } from "../../models/registry.ts";

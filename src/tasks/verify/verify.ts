@@ -3,12 +3,11 @@ import { deviceFor, type Platform, type SessionOptions, type Tensors } from "../
 import { compileGraph } from "../../compiler/compile.ts";
 import { inferenceForm } from "../../compiler/inference.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
-import type { Weights } from "../../graph/initialize.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights, outputLayer } from "../../graph/network.ts";
 import { kerasPreprocessing } from "../../graph/preprocessing.ts";
 import { syntheticImages, syntheticWeights, torchSyntheticTensor } from "../../graph/synthetic.ts";
 import { fromTorchLayout, torchShape } from "../../graph/torch-layout.ts";
-import { toEngineWeights } from "../../graph/weights.ts";
+import { toEngineWeights, type Weights } from "../../graph/weights.ts";
 import { loadWeights } from "../../model/open-weights.ts";
 import {
   type Architecture,

@@ -1,10 +1,9 @@
 import { UsageError } from "../../base/errors.ts";
 import type { DeviceTensor, Session } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
-import type { Weights } from "../../graph/initialize.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
-import { checkWeights, engineShape, toEngineLayout } from "../../graph/weights.ts";
+import { checkWeights, engineShape, toEngineLayout, type Weights } from "../../graph/weights.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 

@@ -1,10 +1,9 @@
 import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
 import type { StepHealth } from "../../base/records.ts";
-import type { Weights } from "../../graph/initialize.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import type { OpGraph } from "../../graph/ops.ts";
-import { fromEngineLayout } from "../../graph/weights.ts";
+import { fromEngineLayout, type Weights } from "../../graph/weights.ts";
 import { partAfter, partUpTo } from "../../models/layer-list.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import { allFinite, type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
