@@ -43,7 +43,7 @@ interface BlockShape {
 }
 
 /** The parts in which variants differ. */
-interface Recipe {
+interface Structure {
   /** Filters and stride of each block of the entry flow after the stem. */
   readonly entry: readonly (readonly [filters: number, stride: 1 | 2])[];
   readonly middleRepeats: number;
@@ -66,7 +66,7 @@ const longEntry = [
 ] as const;
 
 /** As registered in timm: only 41p keeps PyTorch's default epsilon. */
-const recipes: Readonly<Record<AlignedVariant, Recipe>> = {
+const structures: Readonly<Record<AlignedVariant, Structure>> = {
   41: { entry, middleRepeats: 8, preActivation: false, epsilon: 1e-3 },
   65: { entry, middleRepeats: 16, preActivation: false, epsilon: 1e-3 },
   71: { entry: longEntry, middleRepeats: 16, preActivation: false, epsilon: 1e-3 },
@@ -75,7 +75,7 @@ const recipes: Readonly<Record<AlignedVariant, Recipe>> = {
 };
 
 /** The blocks of entry flow, middle flow and exit flow. */
-function blockShapes({ entry, middleRepeats }: Recipe): readonly BlockShape[] {
+function blockShapes({ entry, middleRepeats }: Structure): readonly BlockShape[] {
   const middle = Array.from({ length: middleRepeats }, () => [728, 1] as const);
   const residual = [...entry, ...middle].map(
     ([filters, stride]): BlockShape => ({ filters: [filters, filters, filters], stride, shortcut: true }),
@@ -166,8 +166,8 @@ export function alignedXception(options: AlignedXceptionOptions = {}): Network {
   const complete = checkedOptions(alignedOptions, options);
   const { variant, inputShape, seed } = complete;
   const width = scaling(complete.width);
-  const recipe = recipes[variant];
-  const { preActivation, epsilon } = recipe;
+  const structure = structures[variant];
+  const { preActivation, epsilon } = structure;
 
   let x = input(inputShape);
   x = conv2d(x, { ...around, filters: width(32), strides: 2, name: "stem_conv1" });
@@ -178,7 +178,7 @@ export function alignedXception(options: AlignedXceptionOptions = {}): Network {
     x = batchNormalization(x, { epsilon, momentum, name: "stem_conv2_bn" });
     x = relu(x, "stem_conv2_act");
   }
-  for (const [index, shape] of blockShapes(recipe).entries()) {
+  for (const [index, shape] of blockShapes(structure).entries()) {
     const blockOptions = { name: `block${index + 1}`, width, epsilon };
     x = preActivation ? preActivatedBlock(x, shape, blockOptions) : block(x, shape, blockOptions);
   }
