@@ -207,7 +207,7 @@ export class Predictor {
     if (this.#disposal === undefined) return;
     throw new UsageError({
       where: "network in the engine",
-      what: "it has been given back with dispose()",
+      what: "it was disposed",
       remedy: "Load the model again, or dispose of it later.",
     });
   }

@@ -168,7 +168,7 @@ test("errors keep their class, code and words on the way from the worker", async
   expect(messages.image).toContain("it is damaged, or not an image of a format that this browser reads");
   expect(messages.element).toContain("the element shows no image");
   expect(messages.code).toContain("its code runs on the page, but is needed in the worker");
-  expect(found.late).toContain("it has been given back with dispose()");
+  expect(found.late).toContain("it was disposed");
 });
 
 test("a model is downloaded once, listed, used offline, removed; and saved as it was read", async () => {

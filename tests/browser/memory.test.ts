@@ -54,7 +54,7 @@ test("the worker frees a disposed object, and says so when it is used again", as
     failure: "USAGE",
     parts: {
       where: "model in the worker",
-      what: "it has been given back with dispose()",
+      what: "it was disposed",
       remedy: "Load it again, or dispose of it later.",
     },
   });

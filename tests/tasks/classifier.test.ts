@@ -274,7 +274,7 @@ describe("refusals", () => {
     const error = await errorOf(loaded.classify(pixels));
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toMatchInlineSnapshot(
-      `"network in the engine: it has been given back with dispose(). Load the model again, or dispose of it later."`,
+      `"network in the engine: it was disposed. Load the model again, or dispose of it later."`,
     );
     expect((await errorOf(all(loaded.classifyAll([png])))).message).toBe(error.message);
   });

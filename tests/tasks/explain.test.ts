@@ -366,7 +366,7 @@ it("an unreadable image does not stop the others", async () => {
 it("after dispose there is nothing to explain with", async () => {
   const other = new Explainer(await loadProbe(model, platform));
   await other.dispose();
-  await expect(other.explain(image)).rejects.toThrow("it has been given back with dispose()");
+  await expect(other.explain(image)).rejects.toThrow("it was disposed");
 });
 
 it("a model file explains itself", async () => {

@@ -232,7 +232,7 @@ describe("refusals", () => {
     const error = await loaded.features(image!).catch((each: Error) => each);
     expect(error).toBeInstanceOf(UsageError);
     expect((error as Error).message).toBe(
-      "network in the engine: it has been given back with dispose(). Load the model again, or dispose of it later.",
+      "network in the engine: it was disposed. Load the model again, or dispose of it later.",
     );
     expect(await messageOf(all(loaded.featuresAll([image!])))).toBe((error as Error).message);
   });

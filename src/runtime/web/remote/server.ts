@@ -12,7 +12,7 @@ type Methods = Readonly<Record<string, (...args: readonly unknown[]) => unknown>
 export function serveVerbs(channel: Channel, verbs: (options: object) => object): void {
   const objects = new Map<number, object>();
   const signals = new Map<number, AbortController>();
-  /** Signals that generators go on using. */
+  /** Signals that running generators still use. */
   const kept = new WeakMap<object, readonly number[]>();
   const callbacks = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   /** Objects with getters, and the values that the page knows. */
@@ -107,7 +107,7 @@ const disposed = new Proxy(
       if (method === "dispose") return;
       throw new UsageError({
         where: "model in the worker",
-        what: "it has been given back with dispose()",
+        what: "it was disposed",
         remedy: "Load it again, or dispose of it later.",
       });
     },
