@@ -5,7 +5,7 @@ import { RefusedError } from "./exchange.ts";
 /** Checks a request's key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`; returns the error for a wrong one. */
 export type KeyCheck = (authorization: string | undefined, header: string | undefined) => RefusedError | undefined;
 
-/** Creates the check of keys; without any every request may go on. */
+/** Creates the check of API keys; without keys, every request is allowed. */
 export function keyCheck(apiKeys: readonly string[]): KeyCheck {
   const hashes = apiKeys.map(hashOf);
   return (authorization, header) => {

@@ -26,7 +26,7 @@ export interface ModelFile {
   readonly source: string;
 }
 
-/** What all models of a server share. */
+/** Context that all models of a server share. */
 export interface ModelContext {
   /** Its engine must not block the thread. */
   readonly platform: Platform;
@@ -129,12 +129,12 @@ export class ServedModel {
     return this.#batcher.pending;
   }
 
-  /** How its requests become batches. */
+  /** Batching of its requests. */
   get settings(): BatchSettings {
     return { ...this.#context.settings, preferredBatchSize: this.preferredBatchSize };
   }
 
-  /** What it did since it was loaded. */
+  /** Statistics since it was loaded. */
   statistics(): ModelStatistics {
     return this.#statistics.report(this.file.name, this.file.version);
   }

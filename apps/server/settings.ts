@@ -65,10 +65,10 @@ export const repositorySettings = {
 
 const allSettings = { ...batchSettings, ...limitSettings, ...repositorySettings };
 
-/** How models are served: batching and limits. */
+/** Settings of serving: batching and limits. */
 export type ServeSettings = { readonly [Name in keyof typeof allSettings]: ValueOf<(typeof allSettings)[Name]> };
 
-/** How requests become batches. */
+/** Settings of batching. */
 export type BatchSettings = Pick<ServeSettings, keyof typeof batchSettings>;
 
 /**

@@ -20,7 +20,7 @@ export interface Engine {
   /** Default device of sessions. */
   readonly defaultDevice: Device;
   /**
-   * It chooses between devices by itself, and replaces one that fails: it takes models for its default device, and asks for them
+   * True if it chooses the device itself and replaces one that fails: it takes models for its default device, and asks for them
    * again (`SessionOptions.compileFor`). Default false.
    */
   readonly choosesDevice?: boolean;
@@ -221,7 +221,7 @@ export interface DeviceStatus {
   readonly reason?: string;
 }
 
-/** What a model is compiled for. */
+/** Device and precision that a model is compiled for. */
 export interface CompileTarget {
   readonly device: Device;
   /** Type of the numbers that it computes with; default `float32`. */

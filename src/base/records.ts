@@ -249,7 +249,7 @@ export interface ExplanationScore {
    * that of a randomized classifier, the last that of a network without any of its weights. Undefined for baselines.
    */
   readonly randomization: readonly Spread[] | undefined;
-  /** Of `integrated-gradients`, the relative error of the attributions' sum. */
+  /** Relative error of the attributions' sum; only for `integrated-gradients`. */
   readonly incompleteness: Spread | undefined;
   /** The map follows the weights: no correlation of the randomization is above 0.5 on average. Baselines have none. */
   readonly isSane: boolean | undefined;

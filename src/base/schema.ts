@@ -13,7 +13,7 @@ interface NestedSchema<T> {
 /** The type of a schema's values. */
 export type Described<S> = Exclude<ValueIn<S>, undefined>;
 
-/** As {@link Described}, with undefined where the value may be missing. */
+/** Same as {@link Described}, with undefined where the value may be missing. */
 type ValueIn<S> = S extends Schema<infer T> ? T : never;
 
 type Fields = Readonly<Record<string, Schema<unknown>>>;

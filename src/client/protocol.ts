@@ -64,7 +64,7 @@ export interface ModelConfig {
   };
 }
 
-/** How often something happened, and how long it took in total. */
+/** Number of occurrences, and their total duration. */
 export interface StatisticDuration {
   readonly count: number;
   readonly ns: number;
@@ -77,7 +77,7 @@ export interface ComputeStatistics {
   readonly compute_output: StatisticDuration;
 }
 
-/** What a model did since it was loaded. */
+/** Statistics of a model since it was loaded. */
 export interface ModelStatistics {
   readonly name: string;
   readonly version: string;

@@ -30,7 +30,7 @@ export type CompileForm = "exact" | "inference" | "training" | "int8" | "program
 export interface TrainingTarget {
   /** Channels to a block of the engine's fastest CPU layout on this machine, see `blockProbe`; default: plain layout. */
   readonly blockSize?: number | undefined;
-  /** GPUs lack batch normalization by the batch's own statistics and the positions of maxima; default false. */
+  /** True for a GPU, which lacks batch normalization by the batch's own statistics and the positions of maxima; default false. */
   readonly isGpu?: boolean;
   /** Computes each batch as a whole, however large: for graphs that pass batches to each other; default false. */
   readonly wholeBatches?: boolean;
@@ -47,7 +47,7 @@ export interface CompileGraphOptions
   readonly storedAs?: StoredType | undefined;
   /** Type of the numbers that the form `inference` computes with: `float16` is for GPUs. Default `float32`. */
   readonly precision?: CompileTarget["precision"];
-  /** Of the form `int8`, which needs it: limits of the activations, and the layers that stay float32. */
+  /** Limits of the activations, and the layers that stay float32; the form `int8` requires it. */
   readonly quantization?: Quantization | undefined;
 }
 

@@ -24,7 +24,7 @@ export function resized({ shape, data }: FloatTensor, to: Shape): FloatTensor {
   return result;
 }
 
-/** Whether a stored weight is one of this shape, padded. */
+/** Returns whether a stored weight is one of this shape, padded. */
 export function isPadded(stored: Shape, shape: Shape): boolean {
   const fits = (size: number | undefined, axis: number) =>
     size === shape[axis] || (axis < 2 && size === paddedChannels(shape[axis]!));

@@ -126,7 +126,7 @@ export interface Erasing extends WindowSizes {
   readonly fill: ErasingFill;
 }
 
-/** As the paper chose: 2 % to a third of the image, 0.3 to 3.3 times as wide as high. */
+/** Defaults of the paper: 2 % to a third of the image, 0.3 to 3.3 times as wide as high. */
 export const erasingDefaults = { area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fill: "noise" } as const satisfies Omit<
   Erasing,
   "probability"

@@ -30,7 +30,7 @@ export type LayerConfig =
       readonly strides: Size2;
       readonly padding: Padding;
       readonly useBias: boolean;
-      /** Input and output channels are divided into so many groups, each convolved by itself; default 1. */
+      /** Number of groups of input and output channels, each convolved separately; default 1. */
       readonly groups?: number | undefined;
     }
   | {

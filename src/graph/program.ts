@@ -35,7 +35,7 @@ export interface ProgramWeights {
   readonly type: StoredType;
   /** Start in the data, a multiple of 4; for int8 the scales, 8 float32 for each panel, come first. */
   readonly start: number;
-  /** Of int8: numbers to a panel of 8 columns. */
+  /** For int8: numbers in a panel of 8 columns. */
   readonly panel?: number;
 }
 

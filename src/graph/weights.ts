@@ -10,7 +10,7 @@ export const storedTypes = ["float32", "float16", "int8"] as const;
 /** A type in which files store kernels. */
 export type StoredType = (typeof storedTypes)[number];
 
-/** Endings of names of model files, before the extension: the one of float16 is that which transformers.js looks for. */
+/** Suffixes of model files, before the extension; transformers.js looks for `_fp16`. */
 export const storedTypeSuffixes = { float32: "", float16: "_fp16", int8: "_int8_weights" } as const;
 
 /** The weights of a network by name (`layer/weight`), in Keras's layout. */

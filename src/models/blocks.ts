@@ -38,8 +38,8 @@ export function sepConvBn(
     readonly name?: string;
     readonly intermediateActivation?: ActivationName | undefined;
     /**
-     * Segments of channels that the spatial step convolves by themselves: 1 is an ordinary convolution; default one for each
-     * channel (paper, section 1.2).
+     * Segments of channels that the spatial step convolves separately: 1 is an ordinary convolution; default one for each channel
+     * (paper, section 1.2).
      */
     readonly segments?: number | undefined;
     /** Default 1e-3, as in Keras. */

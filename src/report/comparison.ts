@@ -22,7 +22,7 @@ import { toText } from "./text.ts";
 
 /** Networks trained under the same conditions; plain data, also `comparison.json`. */
 export interface Comparison {
-  /** What was made equal: `epochs`, `parameters`, `multiplications` or `seconds`. */
+  /** The budget that was equal: `epochs`, `parameters`, `multiplications` or `seconds`. */
   readonly match: string;
   readonly networks: readonly ComparedNetwork[];
   /** Images, settings and machine. */

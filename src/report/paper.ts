@@ -6,7 +6,7 @@ export interface PaperClaim {
   /** The network that the paper found better, and the other one, by their names in the comparison. */
   readonly better: string;
   readonly worse: string;
-  /** What it is better in: accuracy on new images, or images per second in training. */
+  /** Measure of the comparison: accuracy on new images, or images per second in training. */
   readonly measure: "accuracy" | "speed";
 }
 

@@ -1,4 +1,4 @@
-/** Half-precision floats as floats, exactly. */
+/** Converts the bits of float16 numbers to float32, exactly. */
 export function fromHalf(halves: Uint16Array): Float32Array {
   const bits = new Uint32Array(halves.length);
   for (let at = 0; at < bits.length; at++) bits[at] = halfToFloatBits(halves[at]!);
@@ -6,7 +6,7 @@ export function fromHalf(halves: Uint16Array): Float32Array {
 }
 
 /**
- * Floats as the nearest half-precision ones, ties to even; beyond 65504 they become infinite.
+ * Rounds float32 numbers to float16, ties to even; beyond 65504 they become infinite.
  * @returns the bits in memory order.
  * @see IEEE 754-2019, sections 3.6 (binary16) and 4.3.1
  */
@@ -23,7 +23,7 @@ function halfBits(bits: number): number {
   const exponent = ((bits >>> 23) & 0xff) - 112;
   if (exponent === 143) return sign | 0x7c00 | (fraction === 0 ? 0 : 0x200);
   if (exponent > 30) return sign | 0x7c00;
-  // A carry out of the fraction counts the exponent up, as it should.
+  // A carry out of the fraction correctly increments the exponent.
   if (exponent > 0) return sign | shiftRounded((exponent << 23) | fraction, 13);
   if (exponent < -10) return sign;
   return sign | shiftRounded(fraction | 0x800000, 14 - exponent);

@@ -168,17 +168,17 @@ export interface TrainingProgress {
   readonly steps: number;
   /** Steps done in all epochs. */
   readonly totalSteps: number;
-  /** Of this step. */
+  /** Loss of this step. */
   readonly stepLoss: number;
   /** Means over this epoch's steps so far. */
   readonly loss: number;
   readonly accuracy: number;
-  /** Of this step. */
+  /** Learning rate of this step. */
   readonly learningRate: number;
   readonly imagesPerSecond: number;
   /** Estimate for the rest of the run, validation included. */
   readonly secondsLeft: number;
-  /** Of this step, if it is one of `healthSteps`. */
+  /** Health of this step, if it is one of `healthSteps`. */
   readonly health?: StepHealth;
 }
 

@@ -64,7 +64,7 @@ export interface AddStep extends FusedParts {
 /** A step that the operator which reads it may still join. */
 export type FusedStep = ConvStep | DepthwiseStep | AffineStep | AddStep;
 
-/** Where a step writes: floats from pixel to pixel may be more than it has channels. */
+/** Destination of a step: `stride`, the floats from pixel to pixel, can exceed its number of channels. */
 export interface Target {
   readonly place: Place;
   readonly stride: number;

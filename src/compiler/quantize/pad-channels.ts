@@ -43,9 +43,9 @@ interface Channels {
   readonly values: string[];
   /** Kernels and biases with these channels along an axis. */
   readonly parameters: { readonly value: Value; readonly axis: 0 | 1 }[];
-  /** Whether a depthwise convolution reads one of the activations. */
+  /** True if a depthwise convolution reads one of the activations. */
   isRead: boolean;
-  /** Whether the number cannot change: an input, an output, or an operator of another kind depends on it. */
+  /** True if the number cannot change: an input, an output, or an operator of another kind depends on it. */
   isFixed: boolean;
 }
 
@@ -112,7 +112,7 @@ function equalChannels(graph: OpGraph): ReadonlySet<Channels> {
   return new Set(groups.values());
 }
 
-/** Whether all operands and results of an operator have the same channels, each computed from itself alone. */
+/** Returns whether all operands and results of an operator have the same channels, each computed from itself alone. */
 function keepsChannels({ config, inputs, outputs }: Operation): boolean {
   if (config.kind === "add") return inputs.every(({ shape }) => sameShape(shape, outputs[0]!.shape));
   if (config.kind === "reduceMean") return inputs[0]!.shape.length === 4 && String(config.axes) === "2,3";

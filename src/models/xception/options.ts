@@ -35,13 +35,13 @@ export const xceptionOptions = {
       default: "none",
     }),
     /**
-     * Segments of channels that the spatial step of a separable convolution convolves by themselves: 0 is one for each channel, a
-     * depthwise convolution; 1 all together, an ordinary one after which a 1×1 convolution follows.
+     * Segments of channels that the spatial step of a separable convolution convolves separately: `all`, one for each channel, is a
+     * depthwise convolution; `1` is an ordinary convolution, followed by a 1×1 convolution.
      * @see the paper's section 1.2, "the continuum between convolutions and separable convolutions"
      */
     segments: option(choice("all", "1", "2", "4", "8"), {
       scope: "network",
-      about: "of channels convolved apart: all is a separable convolution, 1 an ordinary one",
+      about: "segments of channels convolved separately: all for a separable convolution, 1 for an ordinary one",
       default: "all",
     }),
     /** Blocks of the middle flow. */

@@ -118,6 +118,7 @@ export function xception(options: XceptionOptions = {}): Network {
   return network("xception", top(x, complete, kerasTopNames), complete.seed);
 }
 
+/** keras.applications.Xception has Activation layers, not ReLU layers. */
 function relu(x: LayerOutput, name: string): LayerOutput {
   return activation(x, "relu", { name });
 }

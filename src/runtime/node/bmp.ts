@@ -3,7 +3,7 @@ import { FormatError } from "../../base/errors.ts";
 /** Sizes of the known headers: OS/2 1 and 2, Windows 3 to 5, and two of Adobe. */
 export const bmpHeaderSizes = [12, 40, 52, 56, 64, 108, 124] as const;
 
-/** What a BMP file declares. */
+/** Header of a BMP file. */
 export interface BmpHeader {
   readonly width: number;
   readonly height: number;
@@ -13,7 +13,7 @@ export interface BmpHeader {
   readonly bits: number;
   /** 0: none; 1 and 2: run lengths of 8 and 4 bits; 3 and 6: bit fields. */
   readonly compression: number;
-  /** Where the pixels, the color table and the masks start. */
+  /** Offsets of the pixels, the color table and the masks. */
   readonly pixels: number;
   readonly palette: number;
   readonly paletteEntry: 3 | 4;

@@ -53,7 +53,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
   readonly session?: SessionOptions | undefined;
 }
 
-/** A classifier with its weights, or already in the engine; that one is given back afterwards. */
+/** A classifier with its weights, or already in the engine; its session is disposed afterwards. */
 export type EvaluatedModel = Pick<Model, "network" | "labels" | "preprocessing" | "quantization"> &
   (Pick<Model, "weights"> | Pick<ClassifierSession, "session">);
 
@@ -92,7 +92,7 @@ export async function evaluateMatched(
   const predictor = hasWeights
     ? await loadPredictor(model, platform, session)
     : new Predictor(model, platform, async () => model.session);
-  // Loaded even if no image can be read, so that it is given back.
+  // Loaded even if no image can be read, so that its session is disposed.
   await predictor.load();
   async function* answers(): AsyncGenerator<Answers, void, void> {
     const images = dataset.samples.map(({ image }) => image);

@@ -94,7 +94,7 @@ export function pointsInto(
   });
 }
 
-/** Where a place in the network's image, from 0 to 1, is in the original, in pixels: the inverse of resizing. */
+/** Maps a place in the network's image, from 0 to 1, to pixels of the original: the inverse of resizing. */
 function originalPlace(
   [across, down]: readonly [number, number],
   original: Size,

@@ -245,7 +245,7 @@ function shares({ layers }: Network): readonly ReadonlySet<string>[] {
   return [1, 2, 3].map((thirds) => new Set(names.slice(Math.floor(names.length * (1 - thirds / 3)))));
 }
 
-/** A model whose named layers are initialized anew. */
+/** The model with the named layers reinitialized. */
 function withRandomLayers(model: ExplainedModel, layers: ReadonlySet<string>): ExplainedModel {
   const initial = initializeWeights({ ...model.network, seed: 1 });
   const random = model.network.layers.filter(({ name }) => layers.has(name)).flatMap(({ weights }) => weights);

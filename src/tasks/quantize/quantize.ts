@@ -144,7 +144,7 @@ export async function quantize(
   }
 }
 
-/** What the float32 file states; its scores are kept under `float32`, since they are not those of the int8 model. */
+/** Provenance in the float32 file; its scores are kept under `float32`, since they are not those of the int8 model. */
 function provenanceOfFloat({ provenance = {} }: Model): Provenance {
   const { validation, test, ...others } = provenance;
   const scores = { ...(validation !== undefined && { validation }), ...(test !== undefined && { test }) };

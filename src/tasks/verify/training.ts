@@ -52,7 +52,7 @@ const normTolerance: Readonly<Record<WeightRole, readonly [norm: number, change:
   movingMean: [8e-4, 1e-3],
   movingVariance: [5e-4, 1.4e-3],
 };
-/** Of single values, relative to the root mean square of their weight. */
+/** Tolerance of single values, relative to the root mean square of their weight. */
 const valueTolerance = 2e-2;
 
 /**

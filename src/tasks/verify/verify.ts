@@ -38,9 +38,9 @@ export type VerifyLayout = "exact" | "inference" | "training";
 
 /** The largest differences that pass. */
 export interface VerifyTolerance {
-  /** Of a tap, as a share of its standard deviation; default 1e-3. */
+  /** For a tap, as a share of its standard deviation; default 1e-3. */
   readonly taps: number;
-  /** Of a probability; default 1e-4. */
+  /** For a probability; default 1e-4. */
   readonly probabilities: number;
 }
 

@@ -107,7 +107,7 @@ function hasMeaning(layers: readonly SettingsLayer[], index: number, name: Setti
   });
 }
 
-/** Of two alternative settings, keeps the one of the earlier layer. */
+/** Keeps the one of two alternative settings that is in the earlier layer. */
 function settleAlternatives(layers: readonly SettingsLayer[], chosen: Map<SettingName, number>): void {
   for (const name of settingNames) {
     const other = settingOf(name).insteadOf as SettingName | undefined;

@@ -121,7 +121,7 @@ export interface ForwardGraph {
   /** Output of each layer, channels first; with rounding, convolutions before a normalization have none. */
   readonly layerOutputs: ReadonlyMap<string, Value>;
   readonly trained: readonly WeightSpec[];
-  /** Of batch normalizations in training mode. */
+  /** Moving statistics of batch normalizations in training mode. */
   readonly statistics: readonly MovingStatistic[];
   readonly frozen: readonly WeightSpec[];
   readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
