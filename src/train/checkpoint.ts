@@ -77,6 +77,7 @@ export interface BestWeights {
   readonly epoch: number;
   /** Steps they have been through. */
   readonly steps: number;
+  /** Result on the validation images, stored under this name in checkpoints. */
   readonly test: EvaluationResult;
 }
 

@@ -138,22 +138,22 @@ export class TrainingRun {
     // No later loss would reveal that the last step broke the weights.
     assertFiniteWeights(tensors, `end of epoch ${index + 1}`, this.#plan);
     const trainingSeconds = this.#epoch.seconds;
-    const test = await this.#validate(tensors);
+    const validated = await this.#validate(tensors);
     const { imagesPerSecond, seconds } = this.#epoch;
-    const precision = test?.evaluation.meanAveragePrecision;
-    if (test) this.#validationSeconds = seconds - trainingSeconds;
+    const precision = validated?.evaluation.meanAveragePrecision;
+    if (validated) this.#validationSeconds = seconds - trainingSeconds;
     if (
-      test &&
-      (this.#plan.settings.keep === "last" || !this.#best || isBetter(test.evaluation, this.#best.test.evaluation))
+      validated &&
+      (this.#plan.settings.keep === "last" || !this.#best || isBetter(validated.evaluation, this.#best.test.evaluation))
     ) {
-      this.#best = { weights: this.#step.weights(this.#isAveraged), epoch: index + 1, steps, test };
+      this.#best = { weights: this.#step.weights(this.#isAveraged), epoch: index + 1, steps, test: validated };
     }
     this.#exchangeSkipped();
     this.#history.push({
       epoch: index + 1,
       loss: tally.loss,
       accuracy: tally.accuracy,
-      ...(test && { validationLoss: test.evaluation.loss, validationAccuracy: test.evaluation.top1 }),
+      ...(validated && { validationLoss: validated.evaluation.loss, validationAccuracy: validated.evaluation.top1 }),
       ...(precision !== undefined && { validationPrecision: precision }),
       learningRate,
       imagesPerSecond,
@@ -161,7 +161,7 @@ export class TrainingRun {
     });
     await this.#hooks.onEpoch?.(this.result(false));
     // An epoch without its validation is incomplete: a resumed run starts with it.
-    if (this.#plan.validation && !test) this.#stopIfAborted();
+    if (this.#plan.validation && !validated) this.#stopIfAborted();
     const next = { index: index + 1, stepsBefore: steps, stepsPerEpoch: steps - stepsBefore };
     this.#epoch = new RunningEpoch(next, this.#samplesPerStep);
   }
@@ -218,8 +218,8 @@ export class TrainingRun {
       epoch: this.#history.length,
       steps: this.#step.steps,
     };
-    const { epoch, steps: stepsOfWeights, test } = reached;
-    const calibration = settings.temperature && test ? calibrationOf(test.evaluation) : undefined;
+    const { epoch, steps: stepsOfWeights, test: validated } = reached;
+    const calibration = settings.temperature && validated ? calibrationOf(validated.evaluation) : undefined;
     const weights = calibration ? withTemperature(network, reached.weights, calibration.temperature) : reached.weights;
     return {
       network,
@@ -231,7 +231,7 @@ export class TrainingRun {
       stepsOfWeights,
       history: [...this.#history],
       steps: this.#step.steps,
-      ...(test && { evaluation: test.evaluation, predictions: test.predictions }),
+      ...(validated && { evaluation: validated.evaluation, predictions: validated.predictions }),
       ...(calibration && { calibration }),
       ...this.#skipped,
       aborted,
