@@ -2,7 +2,7 @@ import { UsageError } from "./base/errors.ts";
 import { limitPixels } from "./base/pixel-limit.ts";
 import type { FileSystem, ImageLimits, Platform } from "./base/platform.ts";
 import type { LoadModelOptions } from "./model/load-model.ts";
-import type { LoadWeightsOptions, OpenAsOptions } from "./model/open-weights.ts";
+import type { LoadWeightsOptions, OpenAsOptions, OpenModelOptions } from "./model/open-weights.ts";
 import type { PreprocessingOptions } from "./model/preprocessing.ts";
 import type { ConvertOptions } from "./tasks/convert.ts";
 import type { EvaluateOptions } from "./tasks/evaluate/evaluate.ts";
@@ -17,6 +17,7 @@ import type { Bound, Verbs } from "./verbs.ts";
 type OptionNames<Options> = Readonly<Record<keyof Bound<Options>, true>>;
 
 const weightsOptions: OptionNames<LoadWeightsOptions> = { allowMissing: true, key: true };
+const openModelOptions: OptionNames<OpenModelOptions> = { inputShape: true, key: true };
 const networkOptions: OptionNames<OpenAsOptions & PreprocessingOptions> = {
   ...weightsOptions,
   network: true,
@@ -156,7 +157,7 @@ export function bind(platform: Platform): Verbs {
       return loadModel(source, platform, options);
     },
     openModel: async (source, given) => {
-      const options = assertKnown("openModel", given, { inputShape: true, key: true });
+      const options = assertKnown("openModel", given, openModelOptions);
       const { openModel } = await import("./model/open-weights.ts");
       return openModel(source, platform, options);
     },

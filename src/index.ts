@@ -217,6 +217,7 @@ export type {
   LoadWeightsOptions,
   OpenAsOptions,
   OpenedModel,
+  OpenModelOptions,
 } from "./model/open-weights.ts";
 export * from "./model/update-architecture.ts";
 export type { Conversion, ConvertOptions } from "./tasks/convert.ts";

@@ -3,7 +3,7 @@ import type { FolderDataset, ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
 import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 import type { Model, ModelParts } from "./model/model.ts";
-import type { LoadedWeights, LoadWeightsOptions, OpenedModel } from "./model/open-weights.ts";
+import type { LoadedWeights, LoadWeightsOptions, OpenedModel, OpenModelOptions } from "./model/open-weights.ts";
 import type { Conversion, ConvertOptions } from "./tasks/convert.ts";
 import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
 import type { EvaluateOptions, EvaluationResult } from "./tasks/evaluate/evaluate.ts";
@@ -14,7 +14,6 @@ import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/fe
 import type { QuantizationImage } from "./tasks/quantize/calibration.ts";
 import type { QuantizedModel, QuantizeOptions } from "./tasks/quantize/quantize.ts";
 import type { ModelVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
-import type { Shape } from "./tensor/shape.ts";
 import type { TrainingRequest, TrainingResult } from "./train/request.ts";
 
 /** Options of a verb without `platform`, which is already bound. */
@@ -103,11 +102,10 @@ export interface Verbs {
   loadModel(source: Source, options?: LoadModelOptions): Promise<LoadedModel>;
   /**
    * Reads a model of any kind, classifier or not, from a file of any known format.
-   * @param options `inputShape`: shape of the images, if the file leaves it open.
    * @throws {FormatError} the file holds only weights, is damaged, or its network has an unknown layer.
    * @throws {FileError} the file does not exist, or cannot be read.
    */
-  openModel(source: Source, options?: { readonly inputShape?: Shape }): Promise<OpenedModel>;
+  openModel(source: Source, options?: OpenModelOptions): Promise<OpenedModel>;
   /**
    * Reads weights into a network, from a file of any known format.
    * @throws {WeightsError} the weights are not those of the network.

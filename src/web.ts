@@ -28,13 +28,13 @@ type Loaders = "loadClassifier" | "loadExplainer" | "loadFeatureExtractor" | "lo
  * called on the page.
  */
 export interface WebVerbs extends Omit<Verbs, Loaders | "saveModel" | "readFolder" | "quantize"> {
-  /** As {@link Verbs.loadClassifier}. */
+  /** Same as {@link Verbs.loadClassifier}. */
   loadClassifier(source: Source, options?: Bound<LoadOptions> & LoadHooks): Promise<Classifier>;
-  /** As {@link Verbs.loadExplainer}. */
+  /** Same as {@link Verbs.loadExplainer}. */
   loadExplainer(source: Source, options?: Bound<LoadExplainerOptions> & LoadHooks): Promise<Explainer>;
-  /** As {@link Verbs.loadFeatureExtractor}. */
+  /** Same as {@link Verbs.loadFeatureExtractor}. */
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions> & LoadHooks): Promise<FeatureExtractor>;
-  /** As {@link Verbs.loadModel}. */
+  /** Same as {@link Verbs.loadModel}. */
   loadModel(source: Source, options?: LoadModelOptions & LoadHooks): Promise<LoadedModel>;
   /**
    * Writes a model file, to be downloaded by the user or stored.

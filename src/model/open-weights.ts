@@ -54,6 +54,12 @@ export interface LoadWeightsOptions {
   readonly key?: string | undefined;
 }
 
+/** Options of {@link Verbs.openModel}. */
+export interface OpenModelOptions extends Pick<LoadWeightsOptions, "key"> {
+  /** Shape of the images, if the file leaves it open. */
+  readonly inputShape?: Shape | undefined;
+}
+
 /**
  * Loads weights into a network from a file of any known format; it may also hold a whole model.
  * @throws {FileError} the file does not exist, or cannot be read.
@@ -72,7 +78,6 @@ export async function loadWeights(
 
 /**
  * Opens a whole model of any kind from a file of any known format.
- * @param options `inputShape`: shape of the images, if the file leaves it open; `key`: as in `loadWeights`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, damaged, holds only weights, or its network has an unsupported layer.
  * @throws {WeightsError} its weights are not those of its network.
@@ -80,7 +85,7 @@ export async function loadWeights(
 export async function openModel(
   source: Source,
   platform: SourceReader,
-  options: { readonly inputShape?: Shape; readonly key?: string } = {},
+  options: OpenModelOptions = {},
 ): Promise<OpenedModel> {
   const { file, where } = await opened(source, platform, { key: options.key });
   return modelFrom(file, where, options.inputShape);

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { bind } from "../../src/bind.ts";
 import * as entry from "../../src/node.ts";
 import { smallModel } from "../model/small-model.ts";
 import { serve } from "../runtime/local-server.ts";
@@ -25,6 +26,10 @@ beforeAll(async () => {
 });
 afterEach(() => vi.unstubAllEnvs());
 afterAll(() => rm(folder, { recursive: true }));
+
+it("every verb is bound to Node", () => {
+  expect(Object.keys(entry)).toEqual(expect.arrayContaining(Object.keys(bind(entry.nodePlatform))));
+});
 
 it("a model that was saved is loaded, and classifies", async () => {
   const file = join(folder, "model.onnx");
