@@ -26,8 +26,8 @@ const folder = mkdtempSync(join(tmpdir(), "hostile-models-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 const pixels = { width: 8, height: 8, data: new Uint8Array(192) };
 
-/** Node with less time for isolated sessions, which are counted. */
-function impatient(timeMs: number) {
+/** Node with a time limit for isolated sessions, which are counted. */
+function within(timeMs: number) {
   const isolated: (string | undefined)[] = [];
   const createSession = (model: Uint8Array, options: SessionOptions = {}) => {
     isolated.push(options.isolation?.where);
@@ -64,7 +64,7 @@ function children(): string[] {
 
 describe("graphs of other tools", () => {
   it("run in a process of their own, which ends with the session", async () => {
-    const { platform, isolated } = impatient(30_000);
+    const { platform, isolated } = within(30_000);
     const path = writeGraph(folder, "harmless", harmlessGraph());
     const classifier = await loadClassifier(path, { platform });
     expect(isolated).toEqual([`file "${path}"`]);
@@ -76,14 +76,14 @@ describe("graphs of other tools", () => {
 
   it("that never end are ended", async () => {
     const path = writeGraph(folder, "loop", endlessLoop());
-    const { message } = await rejection(loadClassifier(path, { platform: impatient(3000).platform }));
+    const { message } = await rejection(loadClassifier(path, { platform: within(3000).platform }));
     expect(message).toBe(`file "${path}": running its graph takes longer than 3 s.`);
     await expect.poll(children).toEqual([]);
   });
 
   it("that take too much memory are ended, the next one runs", async () => {
     const path = writeGraph(folder, "huge", hugeConstant());
-    const { message } = await rejection(loadClassifier(path, { platform: nodePlatform }));
+    const { message } = await rejection(loadClassifier(path, { platform: within(200_000).platform }));
     expect(message).toMatch(/^file ".*huge\.onnx": running its graph needs more than 1024 MiB\.$/);
     const classifier = await loadClassifier(harmlessGraph(), { platform: nodePlatform });
     expect(await classifier.classify(pixels)).toHaveLength(2);
@@ -92,7 +92,7 @@ describe("graphs of other tools", () => {
 
   it("whose functions double with each call are ended", async () => {
     const path = writeGraph(folder, "doubling", doublingFunctions());
-    const { message } = await rejection(loadClassifier(path, { platform: impatient(3000).platform }));
+    const { message } = await rejection(loadClassifier(path, { platform: within(3000).platform }));
     expect(message).toMatch(
       /^file ".*doubling\.onnx": running its graph (takes longer than 3 s|needs more than 1024 MiB)\.$/,
     );
@@ -161,7 +161,7 @@ describe("our own model files", () => {
   }
 
   it.each(["float32", "float16"] as const)("stored as %s run in this process", async (storedAs) => {
-    const { platform, isolated } = impatient(1);
+    const { platform, isolated } = within(1);
     const classifier = await loadClassifier(encodeModel(model, { storedAs }), { platform });
     expect(isolated).toEqual([undefined]);
     await classifier.dispose();
@@ -171,7 +171,7 @@ describe("our own model files", () => {
     const renamed = changed(({ node }) => {
       (node[0] as { name?: string }).name = "other";
     });
-    const { platform, isolated } = impatient(30_000);
+    const { platform, isolated } = within(30_000);
     const [own, other] = [await loadClassifier(bytes, { platform }), await loadClassifier(renamed, { platform })];
     const image = { width: 80, height: 71, data: new Uint8Array(80 * 71 * 3).map((_, at) => at % 251) };
     expect(await other.classify(image)).toEqual(await own.classify(image));

@@ -2,6 +2,7 @@ import type { OpGraphBuilder } from "../../graph/op-builder.ts";
 import { type Operation, type OpGraph, readersOf, type Value } from "../../graph/ops.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { FoldedGraph } from "../fold-batch-norm.ts";
+import { fusable } from "./fusable.ts";
 import type { Quantization } from "./quantization.ts";
 import { type Rounding, RoundingRewriter } from "./rewriter.ts";
 import { type IntegerKernel, integerNames, integerWeights } from "./weights.ts";
@@ -89,7 +90,7 @@ export function quantizeStructure(
       return bias ? [integer, stored(build, bias, "int32", 0)] : [integer];
     },
   }));
-  return { graph: rewritten.graph, kernels };
+  return { graph: fusable(rewritten.graph), kernels };
 }
 
 /** Adds a graph's inputs and constants, and some of its parameters; yields them by their name there. */
