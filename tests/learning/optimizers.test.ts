@@ -224,8 +224,8 @@ describe("refusals", () => {
   });
 
   it("an unknown name", () => {
-    expect(() => createOptimizer("lion" as OptimizerName)).toThrow(
-      'optimizer option "name": this value is not allowed; received "lion"; expected one of sgd, rmsprop, adam, adamw.',
+    expect(() => createOptimizer("best" as OptimizerName)).toThrow(
+      `optimizer option "name": this value is not allowed; received "best"; expected one of ${optimizerNames.join(", ")}.`,
     );
   });
 });

@@ -167,8 +167,8 @@ describe("every schedule", () => {
 describe("refusals", () => {
   it.each([
     [
-      () => createSchedule("linear" as ScheduleName),
-      'schedule option "name": this value is not allowed; received "linear"; expected one of constant, exponential, step, cosine, one-cycle, plateau.',
+      () => createSchedule("best" as ScheduleName),
+      `schedule option "name": this value is not allowed; received "best"; expected one of ${scheduleNames.join(", ")}.`,
     ],
     [
       () => cosineDecay({ warmup: 1 }),
