@@ -109,3 +109,8 @@ function kerasOrder(output: LayerOutput): LayerOutput[] {
   }
   return inputsFirst.sort((a, b) => depth.get(b)! - depth.get(a)! || firstMet.get(a)! - firstMet.get(b)!);
 }
+
+/** Whether a layer is nothing but an activation function. */
+export function isActivation({ config: { type } }: Layer): boolean {
+  return type === "Activation" || type === "ReLU" || type === "LeakyReLU";
+}

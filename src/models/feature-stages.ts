@@ -1,4 +1,4 @@
-import type { Layer, Network } from "../graph/network.ts";
+import { isActivation, type Layer, type Network } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { families } from "./registry.ts";
 
@@ -70,8 +70,5 @@ function trunkOf({ layers }: Network): ReadonlySet<string> {
 
 /** The activation after a layer, if there is one, else the layer. */
 function activated(layer: Layer, { layers }: Network): Layer {
-  const reader = layers.find(
-    ({ inbound, config }) => inbound.includes(layer.name) && (config.type === "Activation" || config.type === "ReLU"),
-  );
-  return reader ?? layer;
+  return layers.find((each) => each.inbound.includes(layer.name) && isActivation(each)) ?? layer;
 }

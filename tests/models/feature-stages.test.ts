@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { activation, conv2d, dense, globalAveragePooling2d, input, maxPooling2d } from "../../src/graph/builder.ts";
+import {
+  activation,
+  conv2d,
+  dense,
+  globalAveragePooling2d,
+  input,
+  type LayerOutput,
+  leakyRelu,
+  maxPooling2d,
+  relu,
+} from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { featureStages, lastMapOf } from "../../src/models/feature-stages.ts";
@@ -62,5 +72,14 @@ describe("the last map of each stride", () => {
     const plain = network("plain", x);
     expect(listed(plain)).toEqual(["1 /2 pointwise 24×24×5"]);
     expect(lastMapOf(plain)).toBe("quarters");
+  });
+
+  it("is the activation, whichever it is", () => {
+    const activations = [relu, leakyRelu, (x: LayerOutput) => activation(x, "elu")];
+    const last = activations.map((act) => {
+      const x = act(conv2d(input([48, 48, 3]), { filters: 4, kernelSize: 3 }));
+      return lastMapOf(network("n", dense(globalAveragePooling2d(x), { units: 2 })));
+    });
+    expect(last).toEqual(["re_lu", "leaky_re_lu", "activation"]);
   });
 });

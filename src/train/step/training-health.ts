@@ -2,7 +2,7 @@ import type { Tensors } from "../../base/platform.ts";
 import type { ActivationHealth, BlockHealth, LayerHealth, StepHealth } from "../../base/records.ts";
 import { mean } from "../../base/significance.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
-import type { Layer, Network } from "../../graph/network.ts";
+import { isActivation, type Layer, type Network } from "../../graph/network.ts";
 import type { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { Value } from "../../graph/ops.ts";
 import { blocksOf } from "../../models/parts.ts";
@@ -76,8 +76,8 @@ export function stepHealth(
 }
 
 /** Returns true for activation functions within the network, not the final one. */
-function isObserved({ config, outputShape }: Layer): boolean {
-  return (config.type === "ReLU" || config.type === "Activation") && outputShape.length === 3;
+function isObserved(layer: Layer): boolean {
+  return isActivation(layer) && layer.outputShape.length === 3;
 }
 
 /** Summarizes the health of a step by block. */
