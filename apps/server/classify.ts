@@ -4,7 +4,7 @@ import { fitting, object } from "../../src/base/schema.ts";
 import type { ClassifyResponse } from "../../src/client/protocol.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import type { QueryParameter } from "./openapi.ts";
-import type { RemoteImages } from "./remote-images.ts";
+import type { ReadRemoteImage } from "./remote-images.ts";
 import type { ServedModel } from "./served-model.ts";
 
 /** Parameters in the query of every endpoint that takes an image. */
@@ -48,11 +48,11 @@ export async function classify(
  */
 export async function requestedImage(
   { body, headers, signal }: ServerRequest,
-  remote: RemoteImages,
+  readRemote: ReadRemoteImage,
 ): Promise<Uint8Array> {
   if (headers["content-type"]?.startsWith("application/json")) {
     const document = parseJson(new TextDecoder().decode(body), "request");
-    return remote.read(fitting(object({ url: string }), document, "request").url, signal);
+    return readRemote(fitting(object({ url: string }), document, "request").url, signal);
   }
   if (body.length > 0) return body;
   throw new RefusedError(400, { where: "request", what: "it has no body", expected: "an image: JPEG, PNG, WebP …" });

@@ -4,7 +4,7 @@ import { request as httpsRequest } from "node:https";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { RefusedError } from "./exchange.ts";
 
-/** Options of {@link RemoteImages}. */
+/** Options of {@link remoteImages}. */
 export interface RemoteOptions {
   /** Names of hosts that images may come from. */
   readonly hosts: readonly string[];
@@ -55,30 +55,41 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /**
- * Downloads images from named hosts. The address is checked when it is connected to, so that a name cannot be made to
- * point elsewhere in between; redirects are not followed.
+ * Downloads an image from a named host.
+ * @throws {RefusedError} the host is not allowed (403), or the download fails (502) or is too large (413).
  */
-export class RemoteImages {
-  readonly #options: RemoteOptions;
-  readonly #isAllowed: (address: string) => boolean;
+export type ReadRemoteImage = (address: string, signal: AbortSignal) => Promise<Uint8Array>;
 
-  constructor(options: RemoteOptions) {
-    this.#options = options;
-    this.#isAllowed = options.isAllowed ?? isPublicAddress;
-  }
-
-  /**
-   * Downloads an image.
-   * @throws {RefusedError} the host is not allowed (403), or the download fails (502) or is too large (413).
-   */
-  async read(text: string, signal: AbortSignal): Promise<Uint8Array> {
-    const { maxBytes, timeoutMs } = this.#options;
-    const url = this.#checked(text);
+/**
+ * Returns a function that downloads images from named hosts. The address is checked when it is connected to, so that a name
+ * cannot be made to point elsewhere in between; redirects are not followed.
+ */
+export function remoteImages({
+  hosts,
+  maxBytes,
+  timeoutMs,
+  isAllowed = isPublicAddress,
+  lookup: resolve = systemLookup,
+}: RemoteOptions): ReadRemoteImage {
+  /** Resolves a name, and fails if any of its addresses is not allowed. */
+  const lookup: LookupFunction = (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
+      const addresses = (Array.isArray(found) ? found : []) as { readonly address: string; readonly family: number }[];
+      const closedOne = addresses.find(({ address }) => !isAllowed(address));
+      if (error || closedOne || addresses.length === 0) {
+        return callback(error ?? new Error("its address is not of the public Internet"), "", 0);
+      }
+      if (options.all) return callback(null, addresses);
+      callback(null, addresses[0]!.address, addresses[0]!.family);
+    });
+  };
+  return async (text, signal) => {
+    const url = checkedUrl(text, hosts, isAllowed);
     const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const failed = (what: string, cause?: unknown) =>
       new RefusedError(502, { where: `url of ${url.host}`, what, cause });
     try {
-      const response = await this.#request(url, limited);
+      const response = await request(url, limited, lookup);
       if (response.statusCode !== 200) {
         response.destroy();
         throw failed(`it answered with status ${response.statusCode}`);
@@ -101,46 +112,31 @@ export class RemoteImages {
       if (error instanceof RefusedError) throw error;
       throw failed(limited.aborted ? "it did not answer in time" : "the download failed", error);
     }
-  }
-
-  #checked(text: string): URL {
-    const { hosts } = this.#options;
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    const isWeb = url?.protocol === "https:" || url?.protocol === "http:";
-    const isPlain = url?.username === "" && url.password === "";
-    if (url && isWeb && isPlain && hosts.includes(url.hostname)) {
-      const literal = url.hostname.replace(/^\[(.*)\]$/, "$1");
-      if (isIP(literal) === 0 || this.#isAllowed(literal)) return url;
-    }
-    throw new RefusedError(403, {
-      where: "url",
-      what: "this server does not download from there",
-      received: url ? `${url.protocol}//${url.host}` : "no URL",
-      expected: hosts.length === 0 ? "an image in the body" : `http or https, host ${hosts.join(" or ")}`,
-      ...(hosts.length === 0 && { remedy: "Start the server with --allow-url HOST." }),
-    });
-  }
-
-  #request(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
-    const request = url.protocol === "https:" ? httpsRequest : httpRequest;
-    return new Promise((resolve, reject) => {
-      request(url, { signal, lookup: this.#lookup, agent: false, headers: { accept: "image/*" } }, resolve)
-        .on("error", reject)
-        .end();
-    });
-  }
-
-  /** Resolves a name, and fails if any of its addresses is not allowed. */
-  readonly #lookup: LookupFunction = (hostname, options, callback) => {
-    const lookup = this.#options.lookup ?? systemLookup;
-    lookup(hostname, { ...options, all: true }, (error, found) => {
-      const addresses = (Array.isArray(found) ? found : []) as { readonly address: string; readonly family: number }[];
-      const closedOne = addresses.find(({ address }) => !this.#isAllowed(address));
-      if (error || closedOne || addresses.length === 0) {
-        return callback(error ?? new Error("its address is not of the public Internet"), "", 0);
-      }
-      if (options.all) return callback(null, addresses);
-      callback(null, addresses[0]!.address, addresses[0]!.family);
-    });
   };
+}
+
+function checkedUrl(text: string, hosts: readonly string[], isAllowed: (address: string) => boolean): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isWeb = url?.protocol === "https:" || url?.protocol === "http:";
+  const isPlain = url?.username === "" && url.password === "";
+  if (url && isWeb && isPlain && hosts.includes(url.hostname)) {
+    const literal = url.hostname.replace(/^\[(.*)\]$/, "$1");
+    if (isIP(literal) === 0 || isAllowed(literal)) return url;
+  }
+  throw new RefusedError(403, {
+    where: "url",
+    what: "this server does not download from there",
+    received: url ? `${url.protocol}//${url.host}` : "no URL",
+    expected: hosts.length === 0 ? "an image in the body" : `http or https, host ${hosts.join(" or ")}`,
+    ...(hosts.length === 0 && { remedy: "Start the server with --allow-url HOST." }),
+  });
+}
+
+function request(url: URL, signal: AbortSignal, lookup: LookupFunction): Promise<IncomingMessage> {
+  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    send(url, { signal, lookup, agent: false, headers: { accept: "image/*" } }, resolve)
+      .on("error", reject)
+      .end();
+  });
 }

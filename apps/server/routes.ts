@@ -15,7 +15,7 @@ import { embedImage, embedQuery, explainImage, explainQuery } from "./insight.ts
 import type { Metrics } from "./metrics.ts";
 import { openApi, type Route } from "./openapi.ts";
 import { pageRoutes } from "./page.ts";
-import type { RemoteImages } from "./remote-images.ts";
+import type { ReadRemoteImage } from "./remote-images.ts";
 import type { Repository } from "./repository.ts";
 import type { ServedModel } from "./served-model.ts";
 
@@ -28,7 +28,7 @@ export interface Service {
   /** Lets clients load and unload models. */
   readonly modelControl: boolean;
   readonly codec: ImageCodec;
-  readonly remote: RemoteImages;
+  readonly readRemote: ReadRemoteImage;
 }
 
 const extensions = [
@@ -59,7 +59,7 @@ export function serverRoutes(service: Service): readonly Route[] {
   return [...routes, ...ownRoutes(service, description), ...pageRoutes()];
 }
 
-function imageRoutes({ repository, remote, codec }: Service): readonly Route[] {
+function imageRoutes({ repository, readRemote, codec }: Service): readonly Route[] {
   const onImage = (
     about: Pick<Route, "path" | "summary" | "query" | "answer">,
     work: (model: ServedModel, image: Uint8Array, request: ServerRequest) => Promise<ServerReply>,
@@ -69,7 +69,7 @@ function imageRoutes({ repository, remote, codec }: Service): readonly Route[] {
     body: images,
     handle: async (request) => {
       // First: once a model is chosen, it must get the request at once.
-      const image = await requestedImage(request, remote);
+      const image = await requestedImage(request, readRemote);
       return work(repository.model(request.query.model), image, request);
     },
   });

@@ -11,7 +11,7 @@ import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/fea
 import { Batcher, type BatchRequest, type BatchResult, late, longestMs } from "./batcher.ts";
 import { RefusedError, statusOf } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
-import { ModelMetrics } from "./model-metrics.ts";
+import { modelMetrics } from "./model-metrics.ts";
 import type { BatchSettings, ServeSettings } from "./settings.ts";
 import { InferenceStatistics } from "./statistics.ts";
 
@@ -43,7 +43,7 @@ export class ServedModel {
   /** Sizes of the batches that are formed from several requests. */
   readonly preferredBatchSize: readonly number[];
   readonly #instances: readonly Classifier[];
-  readonly #metrics: ModelMetrics;
+  readonly #metrics: ReturnType<typeof modelMetrics>;
   readonly #statistics = new InferenceStatistics();
   readonly #batcher: Batcher<RgbImage, Float32Array>;
   /** Other work on one image: it runs alone, but with the same limits. */
@@ -72,7 +72,7 @@ export class ServedModel {
     this.#singles = new Batcher(async ([work]) => [await work!()], { ...settings, maxBatchSize: 1 });
     this.classifier = classifier;
     this.preferredBatchSize = preferredBatchSize;
-    this.#metrics = new ModelMetrics(metrics, { model, version }, { classes, provenance });
+    this.#metrics = modelMetrics(metrics, { model, version }, { classes, provenance });
     this.#batcher = new Batcher(
       async (images) => {
         const instance = idle.pop()!;

@@ -1,7 +1,7 @@
 import { createServer as createWebServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
-import { isPublicAddress, RemoteImages, type RemoteOptions } from "../../apps/server/remote-images.ts";
+import { isPublicAddress, type RemoteOptions, remoteImages } from "../../apps/server/remote-images.ts";
 import { serving } from "./serving.ts";
 
 const own = serving({ apiKeys: ["first", "second"], corsOrigins: ["https://page.example"], allowUrl: ["localhost"] });
@@ -87,8 +87,8 @@ describe("images from elsewhere", () => {
     await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
     const { port } = web.address() as AddressInfo;
     const remote = (more: Partial<RemoteOptions> = {}) => {
-      const read = new RemoteImages({ hosts: ["localhost"], maxBytes: 50_000, timeoutMs: 60_000, ...more });
-      return (path: string) => read.read(`http://localhost:${port}${path}`, new AbortController().signal);
+      const read = remoteImages({ hosts: ["localhost"], maxBytes: 50_000, timeoutMs: 60_000, ...more });
+      return (path: string) => read(`http://localhost:${port}${path}`, new AbortController().signal);
     };
     const open = remote({ isAllowed: () => true });
     expect(Buffer.from(await open("/a.png")).equals(own.png)).toBe(true);
