@@ -1,7 +1,7 @@
 /// <reference lib="webworker" />
 /** Our WebAssembly engine in a worker, where it may wait for its threads: a message with a program loads it, one with images runs it. */
 
-import { createProgramSession, type ProgramSession } from "../../src/runtime/wasm/session.ts";
+import { createProgramSession, type ImageSession } from "../../src/runtime/wasm/session.ts";
 import type { KernelBuild } from "../../src/runtime/wasm/web-assembly.ts";
 import { startProgramThread } from "../../src/runtime/web/program-threads.ts";
 
@@ -12,7 +12,7 @@ export interface EngineOrder {
   readonly build: KernelBuild;
 }
 
-let session: ProgramSession | undefined;
+let session: ImageSession | undefined;
 
 addEventListener("message", async ({ data }: MessageEvent<EngineOrder | Float32Array>) => {
   if ("program" in data) {

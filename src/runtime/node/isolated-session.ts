@@ -1,13 +1,5 @@
 import { FormatError } from "../../base/errors.ts";
-import type {
-  Device,
-  ProfileEvent,
-  RunOptions,
-  Session,
-  SessionIsolation,
-  SessionOptions,
-  Tensors,
-} from "../../base/platform.ts";
+import type { Device, Session, SessionIsolation, SessionOptions, Tensors } from "../../base/platform.ts";
 import { WorkQueue } from "../../base/work-queue.ts";
 import { GuardedProcess } from "./guarded-process.ts";
 
@@ -31,12 +23,47 @@ const mostFailures = 3;
  */
 export async function createIsolatedSession(
   model: Uint8Array,
-  { signal, ...options }: SessionOptions,
-  isolation: SessionIsolation,
+  { signal: loading, ...options }: SessionOptions,
+  { where, timeMs, memoryBytes }: SessionIsolation,
 ): Promise<Session> {
-  const session = new IsolatedSession(model, options, isolation);
-  await session.load(signal);
-  return session;
+  const queue = new WorkQueue();
+  const workUntil = (signal: AbortSignal | undefined) => ({ where, work: "running its graph", timeMs, signal });
+  let outputShapes: Session["outputShapes"];
+  const load = async (signal: AbortSignal | undefined): Promise<GuardedProcess> => {
+    const work = workUntil(signal);
+    const started = await GuardedProcess.start("engine-process", memoryBytes, work);
+    try {
+      outputShapes = await started.ask({ load: model, options } satisfies EngineOrder, work);
+    } catch (error) {
+      started.end();
+      throw error;
+    }
+    return started;
+  };
+  let current = await load(loading);
+  /** Limits that were reached since the last result. */
+  let failures: readonly FormatError[] = [];
+  return {
+    get outputShapes() {
+      return outputShapes;
+    },
+    run: (feeds, { signal } = {}) =>
+      queue.add(async () => {
+        if (failures.length >= mostFailures) throw failures[0];
+        if (!current.isRunning) current = await load(signal);
+        try {
+          const tensors = await current.ask<Tensors>({ run: feeds } satisfies EngineOrder, workUntil(signal));
+          failures = [];
+          return tensors;
+        } catch (error) {
+          if (error instanceof FormatError && !current.isRunning) failures = [...failures, error];
+          throw error;
+        }
+      }),
+    // Profiles stay in the process.
+    endProfiling: async () => [],
+    dispose: () => queue.add(async () => current.end()),
+  };
 }
 
 /** Limits of probing a device. */
@@ -50,67 +77,4 @@ export async function probeDevice(device: Device): Promise<string | undefined> {
   const work = { where: `device "${device}"`, work: "trying it", timeMs: probeLimits.timeMs };
   const probe = await GuardedProcess.start("engine-process", probeLimits.memoryBytes, work);
   return probe.ask<string | undefined>({ probe: device } satisfies EngineOrder, work).finally(() => probe.end());
-}
-
-class IsolatedSession implements Session {
-  readonly #model: Uint8Array;
-  readonly #options: SessionOptions;
-  readonly #isolation: SessionIsolation;
-  readonly #queue = new WorkQueue();
-  #process: GuardedProcess | undefined;
-  /** Limits that were reached since the last result. */
-  #failures: readonly FormatError[] = [];
-  #outputShapes: Session["outputShapes"];
-
-  constructor(model: Uint8Array, options: SessionOptions, isolation: SessionIsolation) {
-    this.#model = model;
-    this.#options = options;
-    this.#isolation = isolation;
-  }
-
-  get outputShapes() {
-    return this.#outputShapes!;
-  }
-
-  async load(signal?: AbortSignal): Promise<GuardedProcess> {
-    const work = this.#work(signal);
-    const started = await GuardedProcess.start("engine-process", this.#isolation.memoryBytes, work);
-    try {
-      this.#outputShapes = await started.ask({ load: this.#model, options: this.#options } satisfies EngineOrder, work);
-    } catch (error) {
-      started.end();
-      throw error;
-    }
-    this.#process = started;
-    return started;
-  }
-
-  run(feeds: Tensors, { signal }: RunOptions = {}): Promise<Tensors> {
-    return this.#queue.add(async () => {
-      if (this.#failures.length >= mostFailures) throw this.#failures[0];
-      const running = this.#process?.isRunning ? this.#process : await this.load(signal);
-      try {
-        const tensors = await running.ask<Tensors>({ run: feeds } satisfies EngineOrder, this.#work(signal));
-        this.#failures = [];
-        return tensors;
-      } catch (error) {
-        if (error instanceof FormatError && !running.isRunning) this.#failures = [...this.#failures, error];
-        throw error;
-      }
-    });
-  }
-
-  /** Profiles stay in the process. */
-  async endProfiling(): Promise<readonly ProfileEvent[]> {
-    return [];
-  }
-
-  dispose(): Promise<void> {
-    return this.#queue.add(async () => this.#process?.end());
-  }
-
-  #work(signal: AbortSignal | undefined) {
-    const { where, timeMs } = this.#isolation;
-    return { where, work: "running its graph", timeMs, signal };
-  }
 }

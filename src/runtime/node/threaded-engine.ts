@@ -34,68 +34,53 @@ async function createThreadedSession(
   model: Uint8Array,
   { signal: _, compileFor: __, ...options }: SessionOptions,
 ): Promise<Session> {
-  const session = new ThreadedSession();
-  const { outputShapes } = await session.ask({ load: model, options });
-  return Object.assign(session, { outputShapes });
-}
-
-class ThreadedSession implements Session {
-  readonly #worker = startModule("engine-thread");
+  const worker = startModule("engine-thread");
   /** Orders that are not answered yet, oldest first: the thread answers in their order. */
-  readonly #waiting: { readonly resolve: (answer: ThreadAnswer) => void; readonly reject: (error: Error) => void }[] =
-    [];
-  #ended: Error | undefined;
-  #disposal: Promise<void> | undefined;
-
-  constructor() {
-    this.#worker.on("message", (answer: ThreadAnswer) => {
-      this.#waiting.shift()!.resolve(answer);
-      // An idle session does not keep the program from exiting.
-      if (this.#waiting.length === 0) this.#worker.unref();
-    });
-    this.#worker.on("error", (error) => this.#end(error));
-    this.#worker.on("exit", () => this.#end(new Error("it has exited")));
-  }
-
-  /** @throws what the thread throws. */
-  async ask(order: ThreadOrder) {
-    if (this.#ended) throw this.#ended;
-    this.#worker.ref();
-    const answer = await new Promise<ThreadAnswer>((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(order);
-    });
-    if ("failure" in answer) throw unpackError(answer);
-    return answer;
-  }
-
-  async run(feeds: Tensors): Promise<Tensors> {
-    return (await this.ask({ run: feeds })).tensors!;
-  }
-
-  /** Profiles stay in the thread. */
-  async endProfiling(): Promise<readonly []> {
-    return [];
-  }
-
-  /** Ends the thread once its work is done; ending it during a run would end the whole process. */
-  dispose(): Promise<void> {
-    this.#disposal ??= this.ask({ dispose: true }).then(
-      () => {},
-      (error) => {
-        if (error !== this.#ended) throw error;
-      },
-    );
-    return this.#disposal;
-  }
-
-  #end(cause: Error): void {
-    this.#ended ??= new EngineStoppedError({
+  const waiting: { readonly resolve: (answer: ThreadAnswer) => void; readonly reject: (error: Error) => void }[] = [];
+  let ended: Error | undefined;
+  const end = (cause: Error): void => {
+    ended ??= new EngineStoppedError({
       where: "ONNX Runtime",
       what: `its thread has ended (${cause.message})`,
       remedy: "Load the model again.",
       cause,
     });
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
-  }
+    for (const { reject } of waiting.splice(0)) reject(ended);
+  };
+  worker.on("message", (answer: ThreadAnswer) => {
+    waiting.shift()!.resolve(answer);
+    // An idle session does not keep the program from exiting.
+    if (waiting.length === 0) worker.unref();
+  });
+  worker.on("error", end);
+  worker.on("exit", () => end(new Error("it has exited")));
+  /** @throws what the thread throws. */
+  const ask = async (order: ThreadOrder) => {
+    if (ended) throw ended;
+    worker.ref();
+    const answer = await new Promise<ThreadAnswer>((resolve, reject) => {
+      waiting.push({ resolve, reject });
+      worker.postMessage(order);
+    });
+    if ("failure" in answer) throw unpackError(answer);
+    return answer;
+  };
+  const { outputShapes } = await ask({ load: model, options });
+  let disposal: Promise<void> | undefined;
+  return {
+    outputShapes,
+    run: async (feeds) => (await ask({ run: feeds })).tensors!,
+    // Profiles stay in the thread.
+    endProfiling: async () => [],
+    /** Ends the thread once its work is done; ending it during a run would end the whole process. */
+    dispose() {
+      disposal ??= ask({ dispose: true }).then(
+        () => {},
+        (error) => {
+          if (error !== ended) throw error;
+        },
+      );
+      return disposal;
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import { RuntimeUnavailableError, ShapeError } from "../../base/errors.ts";
-import type { EngineReport, ProfileEvent, Session, SessionOptions, Tensors } from "../../base/platform.ts";
+import type { EngineReport, ProfileEvent, Session, SessionOptions } from "../../base/platform.ts";
+import type { ElementType } from "../../graph/ops.ts";
 import { decodeProgram, type Program } from "../../graph/program.ts";
 import { formatShape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -42,7 +43,7 @@ export interface ProgramSessionOptions extends Pick<SessionOptions, "threads" | 
 export async function createProgramSession(
   bytes: Uint8Array,
   options: ProgramSessionOptions = {},
-): Promise<ProgramSession> {
+): Promise<ImageSession> {
   const { threads = 1, startThread, build = fastestBuild(), profile = false } = options;
   const { program, data } = decodeProgram(bytes);
   const isShared = startThread !== undefined && threads > 1;
@@ -60,7 +61,7 @@ export async function createProgramSession(
     for (const thread of running) thread.terminate();
     throw unavailable(`a thread cannot be started: ${(failed.reason as Error).message}`, failed.reason);
   }
-  return new ProgramSession(program, memory, new Runner({ ...order, thread: 0 }), profile ? [] : undefined);
+  return sessionOf(program, memory, new Runner({ ...order, thread: 0 }), profile);
 }
 
 function createFor(program: Program, module: object, threads: number, isShared: boolean): WasmMemory {
@@ -78,70 +79,68 @@ function unavailable(what: string, cause: unknown): RuntimeUnavailableError {
   return new RuntimeUnavailableError({ where: "WebAssembly engine", what, cause });
 }
 
-/** A session of our WebAssembly engine. */
-export class ProgramSession implements Session {
-  report?: EngineReport;
-  readonly outputShapes: ReadonlyMap<string, readonly (number | string)[]>;
-  readonly #program: Program;
-  readonly #memory: WasmMemory;
-  readonly #runner: Runner;
-  #events: ProfileEvent[] | undefined;
+/** The input of a session that takes one batch of images, with N = 1. */
+export interface ImageInput {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+}
 
-  constructor(program: Program, memory: WasmMemory, runner: Runner, events: ProfileEvent[] | undefined) {
-    this.outputShapes = new Map(program.outputs.map(({ name, shape }) => [name, ["N", ...shape.slice(1)]]));
-    this.#program = program;
-    this.#memory = memory;
-    this.#runner = runner;
-    this.#events = events;
-  }
+/** A session in a browser. */
+export interface ImageSession extends Session {
+  report?: EngineReport | undefined;
+  /** Undefined if it has several inputs, or the size of its images is not fixed. */
+  readonly imageInput: ImageInput | undefined;
+}
 
-  /** Its input, with N = 1. */
-  get imageInput(): Program["input"] {
-    return this.#program.input;
-  }
-
-  async run(feeds: Tensors): Promise<Tensors> {
-    const { input, outputs } = this.#program;
-    const images = feeds[input.name];
-    const size = input.shape.slice(1);
-    if (images?.type !== input.type || !sameShape(images.shape.slice(1), size)) {
-      throw new ShapeError({
-        where: `input "${input.name}"`,
-        what: "the tensor does not fit the network",
-        received: images ? `${images.type} ${formatShape(images.shape)}` : "nothing",
-        expected: `${input.type} [N, ${size.join(", ")}]`,
-      });
-    }
-    const count = images.shape[0]!;
-    const data = images.data as Uint8Array | Float32Array;
-    const length = sizeOf(size);
-    const to = memoryOf(this.#memory, input.type, input.address, length);
-    const results = new Map<string, FloatTensor>(
-      outputs.map(({ name, shape }) => [name, floatTensor([count, ...shape.slice(1)])]),
-    );
-    for (let image = 0; image < count; image++) {
-      to.set(data.subarray(image * length, (image + 1) * length));
-      this.#runner.start();
-      this.#runner.run(this.#events);
-      if (this.#runner.hasFailed()) throw new Error("a thread of the WebAssembly engine failed");
-      for (const { name, shape, address } of outputs) {
-        const one = sizeOf(shape);
-        results.get(name)!.data.set(memoryOf(this.#memory, "float32", address, one), image * one);
+function sessionOf(
+  { input, outputs }: Program,
+  memory: WasmMemory,
+  runner: Runner,
+  profile: boolean | undefined,
+): ImageSession {
+  let events: ProfileEvent[] | undefined = profile ? [] : undefined;
+  const size = input.shape.slice(1);
+  return {
+    outputShapes: new Map(outputs.map(({ name, shape }) => [name, ["N", ...shape.slice(1)]])),
+    imageInput: input,
+    async run(feeds) {
+      const images = feeds[input.name];
+      if (images?.type !== input.type || !sameShape(images.shape.slice(1), size)) {
+        throw new ShapeError({
+          where: `input "${input.name}"`,
+          what: "the tensor does not fit the network",
+          received: images ? `${images.type} ${formatShape(images.shape)}` : "nothing",
+          expected: `${input.type} [N, ${size.join(", ")}]`,
+        });
       }
-    }
-    return Object.fromEntries(results);
-  }
-
-  async endProfiling(): Promise<readonly ProfileEvent[]> {
-    const events = this.#events ?? [];
-    this.#events = undefined;
-    return events;
-  }
-
-  async dispose(): Promise<void> {
+      const count = images.shape[0]!;
+      const data = images.data as Uint8Array | Float32Array;
+      const length = sizeOf(size);
+      const to = memoryOf(memory, input.type, input.address, length);
+      const results = new Map<string, FloatTensor>(
+        outputs.map(({ name, shape }) => [name, floatTensor([count, ...shape.slice(1)])]),
+      );
+      for (let image = 0; image < count; image++) {
+        to.set(data.subarray(image * length, (image + 1) * length));
+        runner.start();
+        runner.run(events);
+        if (runner.hasFailed()) throw new Error("a thread of the WebAssembly engine failed");
+        for (const { name, shape, address } of outputs) {
+          const one = sizeOf(shape);
+          results.get(name)!.data.set(memoryOf(memory, "float32", address, one), image * one);
+        }
+      }
+      return Object.fromEntries(results);
+    },
+    async endProfiling() {
+      const recorded = events ?? [];
+      events = undefined;
+      return recorded;
+    },
     // Threads end by themselves: Chromium never frees the memory of those that are terminated while they wait.
-    this.#runner.end();
-  }
+    dispose: async () => runner.end(),
+  };
 }
 
 function memoryOf({ buffer }: WasmMemory, type: string, address: number, count: number): Uint8Array | Float32Array {

@@ -1,7 +1,6 @@
 import type { DeviceStatus, Engine, Session, SessionOptions } from "../../base/platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import type { ProgramSession } from "../wasm/session.ts";
-import type { OnnxSession } from "./onnx-session.ts";
+import type { ImageSession } from "../wasm/session.ts";
 
 /** Options of the engines in a browser. */
 export interface WebEngineOptions {
@@ -77,7 +76,7 @@ async function onnxSession(model: Uint8Array, options: SessionOptions, onnxrunti
 }
 
 /** Milliseconds of the second run on one image: the first one includes preparations. */
-async function measuredRun(session: OnnxSession | ProgramSession): Promise<number | undefined> {
+async function measuredRun(session: ImageSession): Promise<number | undefined> {
   const input = session.imageInput;
   if (input?.type !== "uint8") return undefined;
   const { name, shape } = input;

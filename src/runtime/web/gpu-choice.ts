@@ -1,17 +1,12 @@
 import { RuntimeUnavailableError } from "../../base/errors.ts";
-import type { EngineReport, RunOptions, Session, SessionOptions, Tensors } from "../../base/platform.ts";
+import type { EngineReport, Session, SessionOptions, Tensors } from "../../base/platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import type { ImageInput, ImageSession } from "../wasm/session.ts";
 import { type Gpu, openGpu } from "./gpu.ts";
-import type { ImageInput } from "./onnx-session.ts";
-
-/** A session whose input is known. */
-export interface TestableSession extends Session {
-  readonly imageInput: ImageInput | undefined;
-}
 
 /** Loads a model that was compiled for WebAssembly. */
-export type LoadWasm = (model: Uint8Array) => Promise<TestableSession>;
+export type LoadWasm = (model: Uint8Array) => Promise<ImageSession>;
 
 /**
  * Largest difference between a GPU's outputs and those in WebAssembly, relative to the largest of them. Rounding stays far below; a
@@ -63,7 +58,7 @@ export async function chooseSession(
           reasons: [...reasons, `${where}: ${speeds}.`],
           runMs: found.ms,
         } as const;
-        return new GpuSession(session, gpu, report, async () => loadWasm(await compileFor({ device: "wasm" })));
+        return gpuSession(session, gpu, report, async () => loadWasm(await compileFor({ device: "wasm" })));
       }
       await session.dispose();
       const differs = `its values differ from WebAssembly's by ${difference.toExponential(0)} of the largest`;
@@ -77,7 +72,7 @@ export async function chooseSession(
   return withReasons(wasm, reasons);
 }
 
-function withReasons(session: TestableSession, reasons: readonly string[]): Session {
+function withReasons(session: ImageSession, reasons: readonly string[]): Session {
   const { report } = session;
   return Object.assign(session, { report: report && { ...report, reasons: [...reasons, ...report.reasons] } });
 }
@@ -112,53 +107,38 @@ function text(ms: number): string {
 }
 
 /** A session on the GPU, until a run fails there. */
-class GpuSession implements Session {
-  report: EngineReport | undefined;
-  readonly #session: Session;
-  readonly #gpu: Gpu;
-  readonly #loadWasm: () => Promise<Session>;
-  readonly #lost: Promise<never>;
-  #replacement: Promise<Session> | undefined;
-
-  constructor(session: Session, gpu: Gpu, report: EngineReport, loadWasm: () => Promise<Session>) {
-    this.#session = session;
-    this.#gpu = gpu;
-    this.report = report;
-    this.#loadWasm = loadWasm;
-    // A run on a lost GPU may never end.
-    this.#lost = gpu.device.lost.then(({ message }) => Promise.reject(new Error(`it was lost (${message})`)));
-    this.#lost.catch(() => {});
-  }
-
-  async run(feeds: Tensors, options?: RunOptions): Promise<Tensors> {
-    if (this.#replacement === undefined) {
-      try {
-        return await Promise.race([this.#session.run(feeds, options), this.#lost]);
-      } catch (error) {
-        this.#replacement ??= this.#replace((error as Error).message);
+function gpuSession(session: Session, gpu: Gpu, chosen: EngineReport, loadWasm: () => Promise<Session>): Session {
+  // A run on a lost GPU may never end.
+  const lost = gpu.device.lost.then(({ message }) => Promise.reject(new Error(`it was lost (${message})`)));
+  lost.catch(() => {});
+  let report: EngineReport | undefined = chosen;
+  let replacement: Promise<Session> | undefined;
+  const replace = async (reason: string): Promise<Session> => {
+    gpu.device.destroy();
+    const other = await loadWasm();
+    const reasons = [`WebAssembly instead of WebGPU on ${gpu.name}: ${reason}.`, ...(other.report?.reasons ?? [])];
+    report = other.report && { ...other.report, reasons };
+    return other;
+  };
+  return {
+    get report() {
+      return report;
+    },
+    async run(feeds, options) {
+      if (replacement === undefined) {
+        try {
+          return await Promise.race([session.run(feeds, options), lost]);
+        } catch (error) {
+          replacement ??= replace((error as Error).message);
+        }
       }
-    }
-    return (await this.#replacement).run(feeds, options);
-  }
-
-  async #replace(reason: string): Promise<Session> {
-    this.#gpu.device.destroy();
-    const session = await this.#loadWasm();
-    const { report } = session;
-    this.report = report && {
-      ...report,
-      reasons: [`WebAssembly instead of WebGPU on ${this.#gpu.name}: ${reason}.`, ...report.reasons],
-    };
-    return session;
-  }
-
-  endProfiling() {
-    return this.#session.endProfiling();
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#replacement) return (await this.#replacement).dispose();
-    await this.#session.dispose();
-    this.#gpu.device.destroy();
-  }
+      return (await replacement).run(feeds, options);
+    },
+    endProfiling: () => session.endProfiling(),
+    async dispose() {
+      if (replacement) return (await replacement).dispose();
+      await session.dispose();
+      gpu.device.destroy();
+    },
+  };
 }

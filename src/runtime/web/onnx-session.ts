@@ -1,9 +1,8 @@
 import type * as Ort from "onnxruntime-web/wasm";
 import { messageOf, RuntimeUnavailableError } from "../../base/errors.ts";
-import type { EngineReport, ProfileEvent, Session, Tensors } from "../../base/platform.ts";
 import { WorkQueue } from "../../base/work-queue.ts";
-import type { ElementType } from "../../graph/ops.ts";
 import { fromEngineTensors, toEngineTensors } from "../engine-tensors.ts";
+import type { ImageInput, ImageSession } from "../wasm/session.ts";
 
 /** One of ONNX Runtime's builds for browsers. */
 export type OrtBuild = Pick<typeof Ort, "InferenceSession" | "Tensor" | "env">;
@@ -18,12 +17,21 @@ export async function openOnnxSession(
   model: Uint8Array,
   settings: Ort.InferenceSession.SessionOptions,
   queue = new WorkQueue(),
-): Promise<OnnxSession> {
+): Promise<ImageSession> {
   const create = () => build.InferenceSession.create(model, { ...settings, logSeverityLevel: 3 });
   const session = await queue.add(create).catch((cause: unknown) => {
     throw notOpened(cause);
   });
-  return new OnnxSession(build, session, queue);
+  return {
+    imageInput: imageInputOf(session),
+    async run(feeds) {
+      const given = toEngineTensors(feeds, build.Tensor);
+      return fromEngineTensors(await queue.add(() => session.run(given)));
+    },
+    // The builds for browsers only write their profile to the console: there are no events to return.
+    endProfiling: async () => [],
+    dispose: () => queue.add(() => session.release()),
+  };
 }
 
 function notOpened(cause: unknown): RuntimeUnavailableError {
@@ -37,48 +45,12 @@ function notOpened(cause: unknown): RuntimeUnavailableError {
   return new RuntimeUnavailableError({ where, what: `it cannot load the model: ${reason}`, cause });
 }
 
-/** The input of a session that takes one batch of images, with N = 1. */
-export interface ImageInput {
-  readonly name: string;
-  readonly type: ElementType;
-  readonly shape: readonly number[];
-}
-
-/** A session of ONNX Runtime in a browser. */
-export class OnnxSession implements Session {
-  report?: EngineReport;
-  readonly #build: OrtBuild;
-  readonly #session: Ort.InferenceSession;
-  readonly #queue: WorkQueue;
-
-  constructor(build: OrtBuild, session: Ort.InferenceSession, queue: WorkQueue) {
-    this.#build = build;
-    this.#session = session;
-    this.#queue = queue;
-  }
-
-  /** Its input, if there is one, and its size is fixed but for the batch. */
-  get imageInput(): ImageInput | undefined {
-    const [only, ...others] = this.#session.inputMetadata;
-    if (!only?.isTensor || others.length > 0 || (only.type !== "uint8" && only.type !== "float32")) return undefined;
-    const { name, type } = only;
-    const [, ...image] = only.shape;
-    return image.every((size) => typeof size === "number") ? { name, type, shape: [1, ...image] } : undefined;
-  }
-
-  async run(feeds: Tensors): Promise<Tensors> {
-    const given = toEngineTensors(feeds, this.#build.Tensor);
-    return fromEngineTensors(await this.#queue.add(() => this.#session.run(given)));
-  }
-
-  /** The builds for browsers only write their profile to the console: there are no events to return. */
-  async endProfiling(): Promise<readonly ProfileEvent[]> {
-    return [];
-  }
-
-  dispose(): Promise<void> {
-    return this.#queue.add(() => this.#session.release());
-  }
+/** Its input, if there is one, and its size is fixed but for the batch. */
+function imageInputOf({ inputMetadata: [only, ...others] }: Ort.InferenceSession): ImageInput | undefined {
+  if (!only?.isTensor || others.length > 0 || (only.type !== "uint8" && only.type !== "float32")) return undefined;
+  const { name, type } = only;
+  const [, ...image] = only.shape;
+  return image.every((size) => typeof size === "number") ? { name, type, shape: [1, ...image] } : undefined;
 }
 
 /** Version of a build. */

@@ -1,7 +1,8 @@
 import * as ort from "onnxruntime-web/wasm";
 import { RuntimeUnavailableError } from "../../base/errors.ts";
 import type { SessionOptions } from "../../base/platform.ts";
-import { type OnnxSession, openOnnxSession, versionOf } from "./onnx-session.ts";
+import type { ImageSession } from "../wasm/session.ts";
+import { openOnnxSession, versionOf } from "./onnx-session.ts";
 
 /**
  * Loads an ONNX model into ONNX Runtime's WebAssembly build, in a browser or in Node.
@@ -15,7 +16,7 @@ export async function createWebSession(
   model: Uint8Array,
   options: SessionOptions = {},
   folder?: string,
-): Promise<OnnxSession> {
+): Promise<ImageSession> {
   const { device = "wasm", threads = 1, optimize = true } = options;
   if (device !== "wasm") {
     throw new RuntimeUnavailableError({
