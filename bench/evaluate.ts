@@ -9,7 +9,7 @@ import { folderDataset } from "../src/data/dataset.ts";
 import { readAhead } from "../src/data/image-loading.ts";
 import { syntheticWeights } from "../src/graph/synthetic.ts";
 import { type ImageSource, xception } from "../src/index.ts";
-import { decodeOptionsOf, ImagePreparation, imageBatch, sizedDecodeOptionsOf } from "../src/model/images.ts";
+import { decodeOptionsOf, imageBatch, imagePreparation, sizedDecodeOptionsOf } from "../src/model/images.ts";
 import { defaultPreprocessing } from "../src/model/model.ts";
 import { encodeModel } from "../src/model/model-writer.ts";
 import { loadPredictor } from "../src/model/predictor.ts";
@@ -39,7 +39,7 @@ const model = {
 
 /** What training does after an epoch, with images that it keeps or that are new to it. */
 function validation() {
-  const preparation = new ImagePreparation(model, platform);
+  const preparation = imagePreparation(model, platform);
   const source = new BatchSource(dataset, preparation.prepare, { batchSize: 16, decode: sizedDecodeOptionsOf(model) });
   return async () => {
     const predictor = await loadPredictor(model, platform);

@@ -57,56 +57,51 @@ export async function preparationModel(
  * Decodes images and resizes them to the bytes that a model's network reads: in the platform's code or in the engine if the model
  * specifies how, else in the decoder. Free it with `dispose()`.
  */
-export class ImagePreparation {
-  readonly #model: Pick<Model, "network" | "preprocessing">;
-  readonly #platform: Platform;
-  readonly #decode: DecodeOptions;
-  #session: Promise<Session> | undefined;
-  readonly #queue = new WorkQueue();
-
-  constructor(model: Pick<Model, "network" | "preprocessing">, platform: Platform) {
-    this.#model = model;
-    this.#platform = platform;
-    this.#decode = decodeOptionsOf(model);
-  }
-
-  /**
-   * Returns the pixels that the network reads.
-   * @throws {FormatError} the image is damaged, of no supported format, or too long to be resized.
-   * @throws {DataError} there is no such file.
-   * @throws {UsageError} it is not an image source.
-   * @throws {AbortedError} the signal fired, and decoding could be stopped.
-   */
-  readonly prepare = async (image: ImageSource, { signal }: Pick<DecodeOptions, "signal"> = {}): Promise<RgbImage> => {
-    const decoded = await this.#platform.images.decode(image, { ...this.#decode, signal });
-    const { network, preprocessing } = this.#model;
-    if (!resizesInGraph(preprocessing)) return decoded;
-    const [height, width] = imageSizeOf(network);
-    const sides = [decoded.width, decoded.height];
-    const isTooLong = preprocessing.fit === "cover" && Math.max(...sides) > largestRatio * Math.min(...sides);
-    if (isTooLong) throw notResized(image, decoded, `one side is more than ${largestRatio} times as long as the other`);
-    const { images } = this.#platform;
-    if (images.resize) return images.resize(decoded, { ...preprocessing, width, height });
-    this.#session ??= preparationModel([height, width], preprocessing).then((model) =>
-      this.#platform.engine.createSession(model, { threads: 1 }),
-    );
-    const session = await this.#session;
-    const { pixels } = await this.#queue
-      .add(() => session.run({ [imageInput]: imageBatch([decoded]) }))
-      .catch((cause) => {
-        throw notResized(image, decoded, (cause as Error).message, cause);
-      });
-    return { width, height, data: pixels!.data as Uint8Array };
+export function imagePreparation(model: Pick<Model, "network" | "preprocessing">, { images, engine }: Platform) {
+  const { network, preprocessing } = model;
+  const decodeOptions = decodeOptionsOf(model);
+  const queue = new WorkQueue();
+  let loading: Promise<Session> | undefined;
+  return {
+    /**
+     * Returns the pixels that the network reads.
+     * @throws {FormatError} the image is damaged, of no supported format, or too long to be resized.
+     * @throws {DataError} there is no such file.
+     * @throws {UsageError} it is not an image source.
+     * @throws {AbortedError} the signal fired, and decoding could be stopped.
+     */
+    async prepare(image: ImageSource, { signal }: Pick<DecodeOptions, "signal"> = {}): Promise<RgbImage> {
+      const decoded = await images.decode(image, { ...decodeOptions, signal });
+      if (!resizesInGraph(preprocessing)) return decoded;
+      const [height, width] = imageSizeOf(network);
+      const sides = [decoded.width, decoded.height];
+      const isTooLong = preprocessing.fit === "cover" && Math.max(...sides) > largestRatio * Math.min(...sides);
+      if (isTooLong) {
+        throw notResized(image, decoded, `one side is more than ${largestRatio} times as long as the other`);
+      }
+      if (images.resize) return images.resize(decoded, { ...preprocessing, width, height });
+      loading ??= preparationModel([height, width], preprocessing).then((resizing) =>
+        engine.createSession(resizing, { threads: 1 }),
+      );
+      const session = await loading;
+      const { pixels } = await queue
+        .add(() => session.run({ [imageInput]: imageBatch([decoded]) }))
+        .catch((cause) => {
+          throw notResized(image, decoded, (cause as Error).message, cause);
+        });
+      return { width, height, data: pixels!.data as Uint8Array };
+    },
+    /** Frees the engine's memory once the images in progress are done; idempotent. */
+    dispose: (): Promise<void> =>
+      queue.add(async () => {
+        await (await loading)?.dispose();
+        loading = undefined;
+      }),
   };
-
-  /** Frees the engine's memory once the images in progress are done; idempotent. */
-  dispose(): Promise<void> {
-    return this.#queue.add(async () => {
-      await (await this.#session)?.dispose();
-      this.#session = undefined;
-    });
-  }
 }
+
+/** The preparation of a model's images. */
+export type ImagePreparation = ReturnType<typeof imagePreparation>;
 
 function notResized(image: ImageSource, { width, height }: RgbImage, reason: string, cause?: unknown): FormatError {
   const what = `it cannot be resized (${reason})`;

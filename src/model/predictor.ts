@@ -29,7 +29,7 @@ import { type Network, networkWeights } from "../graph/network.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import { toEngineWeights, type Weights } from "../graph/weights.ts";
 import type { FloatTensor, Tensor } from "../tensor/tensor.ts";
-import { ImagePreparation, imageBatch } from "./images.ts";
+import { type ImagePreparation, imageBatch, imagePreparation } from "./images.ts";
 import { limitsOf, withFileName } from "./isolation.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 import { isFiniteRow, rowsOf, stacked } from "./outputs.ts";
@@ -115,7 +115,7 @@ export class Predictor {
   ) {
     this.#whole = { network, outputs: [network.output] };
     this.#load = load;
-    this.#preparation = new ImagePreparation({ network, preprocessing }, platform);
+    this.#preparation = imagePreparation({ network, preprocessing }, platform);
   }
 
   /** Loads a part immediately, by default the whole network, instead of with the first images. */

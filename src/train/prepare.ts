@@ -12,7 +12,7 @@ import { checkWeights, type Weights } from "../graph/weights.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
 import { type Optimizer, optimizerDefaults } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedules.ts";
-import { ImagePreparation, sizedDecodeOptionsOf } from "../model/images.ts";
+import { type ImagePreparation, imagePreparation, sizedDecodeOptionsOf } from "../model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import {
   openStartingFile,
@@ -164,7 +164,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     const each = `a number from 0 for each of the ${dataset.classes.length} classes`;
     assertAllowed("train option mapWeights", mapWeights, isFitting, each);
   }
-  const preparation = new ImagePreparation(started, platform);
+  const preparation = imagePreparation(started, platform);
   const views = settings.cachedViews ?? undefined;
   const presentation: Presentation = { augmentation, views, mixing, labelSmoothing, sampling, classWeights };
   const needed = batchSize * size;

@@ -3,7 +3,7 @@ import type { RgbImage } from "../../src/base/platform.ts";
 import { imageInput } from "../../src/compiler/lower.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { standardization } from "../../src/graph/preprocessing.ts";
-import { ImagePreparation } from "../../src/model/images.ts";
+import { imagePreparation } from "../../src/model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing, type Model } from "../../src/model/model.ts";
 import { decodeModel } from "../../src/model/model-file.ts";
 import { encodeModel } from "../../src/model/model-writer.ts";
@@ -47,7 +47,7 @@ describe.each(preparations)("a model that prepares images %s", (_, preprocessing
   const bytes = encodeModel(model);
 
   it("gives for any size what its network gives for the prepared bytes, in any ONNX tool", async () => {
-    const preparation = new ImagePreparation(model, nodePlatform);
+    const preparation = imagePreparation(model, nodePlatform);
     const classifier = await loadClassifier(bytes, { platform: nodePlatform });
     const session = await nodePlatform.engine.createSession(bytes);
     const results = [];
@@ -106,7 +106,7 @@ describe.each(preparations)("a model that prepares images %s", (_, preprocessing
         createSession: (file: Uint8Array) => nodePlatform.engine.createSession(file, { device: "wasm" }),
       },
     };
-    const [here, there] = [new ImagePreparation(model, nodePlatform), new ImagePreparation(model, wasm)];
+    const [here, there] = [imagePreparation(model, nodePlatform), imagePreparation(model, wasm)];
     for (const image of images) expect(await there.prepare(image)).toEqual(await here.prepare(image));
     await Promise.all([here.dispose(), there.dispose()]);
   });

@@ -7,7 +7,7 @@ import { scalePixels } from "../../graph/preprocessing.ts";
 import { syntheticImages } from "../../graph/synthetic.ts";
 import type { Weights } from "../../graph/weights.ts";
 import { openWeightsFile } from "../../model/formats.ts";
-import { ImagePreparation, imageBatch } from "../../model/images.ts";
+import { imageBatch, imagePreparation } from "../../model/images.ts";
 import { namingFile, withFileName } from "../../model/isolation.ts";
 import { type ClassifierSession, isGraphToRun, loadGraph } from "../../model/load-model.ts";
 import type { ImagePreprocessing } from "../../model/model.ts";
@@ -299,7 +299,7 @@ async function verifyImages(
   const rounded = Uint8Array.from(syntheticImages(1, [height, width, 3]).data, (value) =>
     Math.min(255, Math.max(0, Math.round(127.5 * (value + 1)))),
   );
-  const preparation = new ImagePreparation({ network, preprocessing }, platform);
+  const preparation = imagePreparation({ network, preprocessing }, platform);
   const prepared = await Promise.all(files.map((image) => preparation.prepare(image))).finally(() =>
     preparation.dispose(),
   );
