@@ -6,7 +6,7 @@ import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts"
 import { type Augmentation, checkAugmentation, checkMixing } from "./augmentation.ts";
 import type { ImageDataset } from "./dataset.ts";
 import { applyImageChange, imageChangeOf, mixtureOf, type RandomChanges, type Showing } from "./image-change.ts";
-import { ImageStore, readAhead } from "./image-loading.ts";
+import { imageStore, readAhead } from "./image-loading.ts";
 import { targetsOf } from "./labels.ts";
 import { type Mixing, mixRows } from "./mixing.ts";
 import { weightOf } from "./sample-weights.ts";
@@ -93,7 +93,7 @@ type Write = (target: Uint8Array, loaded: Loaded, row: number) => void;
  */
 export class BatchSource {
   readonly #dataset: ImageDataset;
-  readonly #store: ImageStore;
+  readonly #store: ReturnType<typeof imageStore>;
   readonly #options: BatchOptions;
   readonly #changes: RandomChanges;
   readonly #shard: Shard;
@@ -117,7 +117,7 @@ export class BatchSource {
     this.#shard = shard;
     this.#changes = { seed, size: options.decode, augmentation, mixing };
     this.#ahead = prefetch * batchSize;
-    this.#store = new ImageStore(dataset, decodeImage, options.decode, cacheBytes);
+    this.#store = imageStore(dataset, decodeImage, options.decode, cacheBytes);
   }
 
   /** Files found unusable so far; complete after one pass over the data set. */

@@ -2,75 +2,69 @@ import { assertNotAborted, ShapeError, XceptionError } from "../base/errors.ts";
 import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../base/platform.ts";
 import type { SkippedFile } from "../base/records.ts";
 import { assertPixels } from "../base/source.ts";
-import type { ImageDataset, Sample } from "./dataset.ts";
+import type { ImageDataset } from "./dataset.ts";
 
 /**
  * The images of a data set as pixels of one size: decoded when first asked for, then kept while they fit into memory.
  *
  * Kept are the images that come first, and none is ever given up for another: an epoch asks for each image once, in a
  * new order, so anything that evicts (least recently used, say) would throw out just what the next epoch needs.
+ * @param cacheBytes most memory that images kept may take.
  */
-export class ImageStore {
-  readonly #samples: readonly Sample[];
-  readonly #decodeImage: DecodeToSize;
-  readonly #options: SizedDecodeOptions;
-  readonly #kept = new Map<number, Uint8Array>();
-  readonly #unusable = new Map<number, SkippedFile>();
-  #freeBytes: number;
+export function imageStore(
+  { samples }: ImageDataset,
+  decodeImage: DecodeToSize,
+  options: SizedDecodeOptions,
+  cacheBytes: number,
+) {
+  const kept = new Map<number, Uint8Array>();
+  const unusable = new Map<number, SkippedFile>();
+  let freeBytes = cacheBytes;
+  const keep = (index: number, data: Uint8Array) => {
+    if (data.length > freeBytes || kept.has(index)) return;
+    freeBytes -= data.length;
+    kept.set(index, data);
+  };
+  return {
+    /** Files found unusable so far, sorted by their place in the data set. */
+    get skipped(): SkippedFile[] {
+      return [...unusable].sort(([a], [b]) => a - b).map(([, file]) => file);
+    },
+    /**
+     * Pixels `[height, width, 3]` of one sample, not to be written to; `undefined` when its file cannot be used.
+     * @throws {ShapeError} an image given as pixels has another size, or they do not fill it.
+     * @throws {UsageError} its pixels are not bytes.
+     */
+    async load(index: number): Promise<Uint8Array | undefined> {
+      const known = kept.get(index);
+      if (known !== undefined) return known;
+      if (unusable.has(index)) return undefined;
+      const { image, name } = samples[index]!;
+      if (typeof image === "object" && image !== null && "data" in image) return pixelsOfSize(image, name, options);
+      try {
+        const { data } = await decodeImage(image, options);
+        keep(index, data);
+        return data;
+      } catch (error) {
+        unusable.set(index, { file: name, reason: asImageError(error).message });
+        return undefined;
+      }
+    },
+  };
+}
 
-  /** @param cacheBytes most memory that images kept may take. */
-  constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: SizedDecodeOptions, cacheBytes: number) {
-    this.#samples = dataset.samples;
-    this.#decodeImage = decodeImage;
-    this.#options = options;
-    this.#freeBytes = cacheBytes;
-  }
-
-  /** Files found unusable so far, sorted by their place in the data set. */
-  get skipped(): SkippedFile[] {
-    return [...this.#unusable].sort(([a], [b]) => a - b).map(([, file]) => file);
-  }
-
-  /**
-   * Pixels `[height, width, 3]` of one sample, not to be written to; `undefined` when its file cannot be used.
-   * @throws {ShapeError} an image given as pixels has another size, or they do not fill it.
-   * @throws {UsageError} its pixels are not bytes.
-   */
-  async load(index: number): Promise<Uint8Array | undefined> {
-    const kept = this.#kept.get(index);
-    if (kept !== undefined) return kept;
-    if (this.#unusable.has(index)) return undefined;
-    const { image, name } = this.#samples[index]!;
-    if (typeof image === "object" && image !== null && "data" in image) return this.#checkSize(image, name);
-    try {
-      const { data } = await this.#decodeImage(image, this.#options);
-      this.#keep(index, data);
-      return data;
-    } catch (error) {
-      this.#unusable.set(index, { file: name, reason: asImageError(error).message });
-      return undefined;
-    }
-  }
-
-  #keep(index: number, data: Uint8Array): void {
-    if (data.length > this.#freeBytes || this.#kept.has(index)) return;
-    this.#freeBytes -= data.length;
-    this.#kept.set(index, data);
-  }
-
-  #checkSize(image: RgbImage, name: string): Uint8Array {
-    const { width: wantedWidth, height: wantedHeight } = this.#options;
-    const where = `image "${name}"`;
-    assertPixels(image, where);
-    const { width, height, data } = image;
-    if (width === wantedWidth && height === wantedHeight) return data;
-    throw new ShapeError({
-      where,
-      what: "pixels that are decoded already must have the size of the batches",
-      received: `${width}×${height}`,
-      expected: `${wantedWidth}×${wantedHeight}`,
-    });
-  }
+/** @throws {ShapeError} they are of another size. */
+function pixelsOfSize(image: RgbImage, name: string, wanted: SizedDecodeOptions): Uint8Array {
+  const where = `image "${name}"`;
+  assertPixels(image, where);
+  const { width, height, data } = image;
+  if (width === wanted.width && height === wanted.height) return data;
+  throw new ShapeError({
+    where,
+    what: "pixels that are decoded already must have the size of the batches",
+    received: `${width}×${height}`,
+    expected: `${wanted.width}×${wanted.height}`,
+  });
 }
 
 /** Returns the error of an image that cannot be used; throws any other one. */

@@ -1,4 +1,4 @@
-import type { Random } from "../tensor/random.ts";
+import { drawNormal, type Random } from "../tensor/random.ts";
 import { type CropWindow, pixelEdges, type Size } from "./geometry.ts";
 
 /**
@@ -145,10 +145,4 @@ function drawLogGamma(shape: number, random: Random): number {
     if (v <= 0) continue;
     if (Math.log(1 - random()) < normal ** 2 / 2 + d - d * v + d * Math.log(v)) return Math.log(d * v) + boost;
   }
-}
-
-/** Box and Muller's method; takes two random numbers. */
-function drawNormal(random: Random): number {
-  const radius = Math.sqrt(-2 * Math.log(1 - random()));
-  return radius * Math.cos(2 * Math.PI * random());
 }

@@ -44,3 +44,9 @@ export function shuffledIndices(count: number, random: Random): Uint32Array {
   }
   return indices;
 }
+
+/** Draws from the normal distribution by Box and Muller's method, which takes two random numbers. */
+export function drawNormal(random: Random): number {
+  const radius = Math.sqrt(-2 * Math.log(1 - random()));
+  return radius * Math.cos(2 * Math.PI * random());
+}

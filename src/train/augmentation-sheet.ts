@@ -3,7 +3,7 @@ import type { Platform, SizedDecodeOptions } from "../base/platform.ts";
 import type { Augmentation } from "../data/augmentation.ts";
 import { classesOf, type ImageDataset, type Sample } from "../data/dataset.ts";
 import { applyImageChange, describeImageChange, imageChangeOf, mixtureOf, type Showing } from "../data/image-change.ts";
-import { ImageStore } from "../data/image-loading.ts";
+import { imageStore } from "../data/image-loading.ts";
 import { targetsOf } from "../data/labels.ts";
 import { type Mixing, type Mixture, mixRows } from "../data/mixing.ts";
 import type { ContactSheet, SheetCaption, SheetCell } from "../report/contact-sheet.ts";
@@ -60,7 +60,7 @@ async function chooseImages(
   { platform, decode, seed }: AugmentationSheetOptions,
 ): Promise<Original[]> {
   const { classes, samples } = dataset;
-  const store = new ImageStore(dataset, platform.images.decode, decode, 0);
+  const store = imageStore(dataset, platform.images.decode, decode, 0);
   const shuffled = shuffledIndices(samples.length, mulberry32(deriveSeed(seed, "sheet")));
   const waiting = classes.map((_, label) => [...shuffled.filter((index) => samples[index]!.label === label)]);
   const chosen: Original[] = [];

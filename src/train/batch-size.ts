@@ -1,6 +1,6 @@
 import type { Platform, SizedDecodeOptions } from "../base/platform.ts";
 import type { ImageDataset } from "../data/dataset.ts";
-import { ImageStore } from "../data/image-loading.ts";
+import { imageStore } from "../data/image-loading.ts";
 import type { Network } from "../graph/network.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -15,7 +15,7 @@ export async function usableImages(
   ranks: number,
 ): Promise<ImageDataset> {
   if (dataset.samples.length >= 2 * largestBatch * ranks) return dataset;
-  const store = new ImageStore(dataset, images.decode, decode, 0);
+  const store = imageStore(dataset, images.decode, decode, 0);
   const loaded = await Promise.all(dataset.samples.map((_, index) => store.load(index)));
   return { ...dataset, samples: dataset.samples.filter((_, index) => loaded[index] !== undefined) };
 }

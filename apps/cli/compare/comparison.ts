@@ -4,6 +4,7 @@ import { parseJson } from "../../../src/base/json.ts";
 import { string } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import { fitting, object, type Schema } from "../../../src/base/schema.ts";
+import { mean } from "../../../src/base/significance.ts";
 import type { ComparedNetwork, ComparedRun, Comparison } from "../../../src/report/comparison.ts";
 import { comparisonCsv, comparisonDocument } from "../../../src/report/comparison.ts";
 import { networkSizes } from "../../../src/report/cost.ts";
@@ -56,7 +57,7 @@ export async function compareNetworks(request: ComparisonRequest, platform: Plat
   for (const [index, { spec, seed }] of cells.entries()) {
     const start = performance.now();
     const left =
-      durations.length === 0 ? "" : `; about ${formatDuration(meanOf(durations) * (cells.length - index))} left`;
+      durations.length === 0 ? "" : `; about ${formatDuration(mean(durations) * (cells.length - index))} left`;
     io.stderr(`\n[${index + 1}/${cells.length}] ${spec.name}, seed ${seed}${left}\n`);
     const { run, isNew } = await trainCell(spec, seed, request, platform, io);
     if (isNew) durations.push((performance.now() - start) / 1000);
@@ -215,8 +216,4 @@ export async function readOwnFile<T>(path: string, schema: Schema<T>): Promise<T
   });
   const where = `file "${path}"`;
   return bytes && fitting(schema, parseJson(new TextDecoder().decode(bytes), where), where);
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

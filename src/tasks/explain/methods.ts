@@ -1,5 +1,5 @@
 import { scalePixels } from "../../graph/preprocessing.ts";
-import { mulberry32 } from "../../tensor/random.ts";
+import { drawNormal, mulberry32 } from "../../tensor/random.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { channelSums, type GradientCam, gradientCam, gradientCams, positivePart } from "./maps.ts";
 import { channelMasks, occlusionMasks, riseMasks } from "./perturbations.ts";
@@ -160,7 +160,7 @@ async function smoothGrad(probe: Probe, subject: Subject, { samples, seed }: Met
   const deviation = 0.15 * (high - low);
   const noisy = function* (): Generator<FloatTensor> {
     for (let sample = 0; sample < samples; sample++) {
-      yield { ...pixels, data: pixels.data.map((value) => value + deviation * gaussian(random)) };
+      yield { ...pixels, data: pixels.data.map((value) => value + deviation * drawNormal(random)) };
     }
   };
   const mean = new Float32Array(pixels.data.length);
@@ -214,9 +214,4 @@ function* inGroups<T>(items: Iterable<T>, size: number): Generator<readonly T[]>
     group = [];
   }
   if (group.length > 0) yield group;
-}
-
-/** Box–Muller. */
-function gaussian(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
