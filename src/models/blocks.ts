@@ -15,17 +15,16 @@ import { activationOf, type CompleteOptions, type sharedOptions } from "./option
 
 /** Options of a convolution with batch normalization; it never has a bias, which the normalization would cancel. */
 export type ConvBnOptions = Omit<ConvOptions, "useBias" | "name"> & {
-  /** Names of the two layers; default: Keras's automatic ones. */
+  /** Name of the convolution, from which that of the normalization follows; default: Keras's automatic ones. */
   readonly name?: string;
-  readonly bnName?: string;
   /** Default 1e-3, as in Keras. */
   readonly batchNormEpsilon?: number | undefined;
 };
 
 /** A convolution and its batch normalization, `[H, W, C] → [H', W', filters]`. */
-export function convBn(x: LayerOutput, { name, bnName, batchNormEpsilon, ...options }: ConvBnOptions): LayerOutput {
+export function convBn(x: LayerOutput, { name, batchNormEpsilon, ...options }: ConvBnOptions): LayerOutput {
   x = conv2d(x, { ...options, useBias: false, name });
-  return normalization(x, bnName ?? nameAfter(name), batchNormEpsilon);
+  return normalization(x, nameAfter(name), batchNormEpsilon);
 }
 
 /** A separable convolution (stride 1, `same`) and its batch normalization, `[H, W, C] → [H, W, filters]`. */

@@ -85,14 +85,10 @@ export function optionsIn<Scope extends "network" | "task" | "port">(
   return found as ScopedOptions<Scope>;
 }
 
-/** Picks the values of a network's options in a scope. */
-export function pickOptions(
-  name: ArchitectureName,
-  values: Readonly<Record<string, unknown>>,
-  scope: OptionScope,
-): NetworkOptions {
+/** Picks the values of a network's options that are training settings. */
+export function pickOptions(name: ArchitectureName, values: Readonly<Record<string, unknown>>): NetworkOptions {
   const { table } = familyNamed(name).options;
-  return Object.fromEntries(Object.entries(values).filter(([option]) => table[option]?.scope === scope));
+  return Object.fromEntries(Object.entries(values).filter(([option]) => table[option]?.scope === "network"));
 }
 
 /** The family of a network. */

@@ -193,7 +193,7 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings) {
 /** The name and the options that differ from their defaults: `xception, width 0.25, dropout 0.5`. */
 function networkText(settings: Settings): string {
   const { architecture } = settings;
-  const options = Object.keys(pickOptions(architecture, settings, "network")) as SettingName[];
+  const options = Object.keys(pickOptions(architecture, settings)) as SettingName[];
   const changed = options.filter((name) => {
     const { write, default: value } = settingOf(name);
     return write(settings[name]) !== write(value);

@@ -27,7 +27,7 @@ export async function exportArchive(classes: readonly TaughtClass[], all: boolea
     }
   }
   if (all) {
-    const model = await store.value("model");
+    const model = await store.model();
     const description: ProjectDescription = { format, classes: folders, unknownBelow: model?.unknownBelow ?? 0 };
     files.push({ path: names.description, file: new Blob([JSON.stringify(description, null, 2)]) });
     if (model) files.push({ path: names.model, file: model.file });

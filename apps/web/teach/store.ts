@@ -17,10 +17,11 @@ export interface TaughtImage {
   backbone?: string;
 }
 
-/** Values of the project by name. */
-interface ProjectValues {
-  /** The trained model. */
-  readonly model: { readonly title: string; readonly file: Blob; readonly unknownBelow: number };
+/** The trained model. */
+interface TaughtModel {
+  readonly title: string;
+  readonly file: Blob;
+  readonly unknownBelow: number;
 }
 
 const database = new Promise<IDBDatabase>((resolve, reject) => {
@@ -107,10 +108,8 @@ export const store = {
     await completion(transaction);
   },
   removeImage: (id: number): Promise<unknown> => run("images", "readwrite", (images) => images.delete(id)),
-  value: <Name extends keyof ProjectValues>(name: Name): Promise<ProjectValues[Name] | undefined> =>
-    run("project", "readonly", (values) => values.get(name)),
-  saveValue: <Name extends keyof ProjectValues>(name: Name, value: ProjectValues[Name]): Promise<unknown> =>
-    run("project", "readwrite", (values) => values.put(value, name)),
+  model: (): Promise<TaughtModel | undefined> => run("project", "readonly", (values) => values.get("model")),
+  saveModel: (model: TaughtModel): Promise<unknown> => run("project", "readwrite", (all) => all.put(model, "model")),
   /** Removes everything. */
   async clear(): Promise<void> {
     for (const name of ["classes", "images", "project"] as const) await run(name, "readwrite", (all) => all.clear());

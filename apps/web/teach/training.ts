@@ -65,15 +65,15 @@ export async function teachHead(
 
 /** Stores the trained model, and puts it to use. */
 async function keep(file: Blob, unknownBelow = 0): Promise<void> {
-  await store.saveValue("model", { title: words.modelTitle, file, unknownBelow });
+  await store.saveModel({ title: words.modelTitle, file, unknownBelow });
   await useModel(words.modelTitle, file, unknownBelow);
 }
 
 /** Changes the probability below which the trained model's answer is unknown. */
 export async function setUnknownBelow(unknownBelow: number): Promise<void> {
-  const model = await store.value("model");
+  const model = await store.model();
   if (!model) return;
-  await store.saveValue("model", { ...model, unknownBelow });
+  await store.saveModel({ ...model, unknownBelow });
   if (currentModel.value?.source === model.file || currentModel.value?.title === model.title) {
     currentModel.value.unknownBelow = unknownBelow;
   }
@@ -88,7 +88,7 @@ export async function fineTune(
   signal: AbortSignal,
   { status, curves }: TrainingFollower,
 ): Promise<Taught> {
-  const model = (await store.value("model"))!;
+  const model = (await store.model())!;
   const [training, validation] = await datasetsOf(classes);
   const history: HeadEpoch[] = [];
   const address = URL.createObjectURL(model.file);

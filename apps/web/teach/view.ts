@@ -140,7 +140,7 @@ export class TeachView extends HTMLElement {
 
   /** Puts the stored project's model to use. */
   async #start(): Promise<void> {
-    const model = await store.value("model");
+    const model = await store.model();
     if (model && currentModel.value?.title !== model.title) {
       await attempt(() => useModel(model.title, model.file, model.unknownBelow));
     }
@@ -199,7 +199,7 @@ export class TeachView extends HTMLElement {
     const classes = await store.classes();
     const counts = await Promise.all(classes.map(({ id }) => store.countImages(id)));
     const isReady = counts.filter((count) => count >= 2).length >= 2;
-    const model = await store.value("model");
+    const model = await store.model();
     this.#train.disabled = !isReady || this.#running !== undefined;
     this.#fineTune.disabled = !isReady || model === undefined || this.#running !== undefined;
     for (const each of this.#exports) each.disabled = counts.every((count) => count === 0);
@@ -229,7 +229,7 @@ export class TeachView extends HTMLElement {
         ? teachHead(classes, follower)
         : fineTune(classes, this.#running!.signal, follower));
       this.#showResult(taught);
-      this.#modelExport.offer((await store.value("model"))?.file);
+      this.#modelExport.offer((await store.model())?.file);
     });
     this.#running = undefined;
     this.#stop.hidden = true;
@@ -299,7 +299,7 @@ export class TeachView extends HTMLElement {
     await this.#addNamed(images);
     if (!model) return;
     await useModel(words.modelTitle, model.file, model.unknownBelow);
-    await store.saveValue("model", { title: words.modelTitle, ...model });
+    await store.saveModel({ title: words.modelTitle, ...model });
     this.#modelExport.offer(model.file);
     await this.#update();
   }

@@ -17,7 +17,7 @@ export function chosenArchitecture(
 ): Architecture {
   const { architecture, imageSize, weightsSeed: seed } = settings;
   const inputShape = [imageSize, imageSize, 3] as const;
-  const options = pickOptions(architecture, settings, "network");
+  const options = pickOptions(architecture, settings);
   return architectureNamed(architecture, { ...options, inputShape, seed, ...data });
 }
 

@@ -63,7 +63,7 @@ function networkSettingsOf(architecture: Architecture, file: string): Partial<Se
   const options = optionsOf(completeArchitecture(architecture));
   const [height, side] = options.inputShape!;
   const common: Partial<Settings> = { architecture: name, ...(height === side && { imageSize: side }) };
-  return { ...common, ...pickOptions(name, options, "network") };
+  return { ...common, ...pickOptions(name, options) };
 }
 
 /** @throws {UsageError} the network has an option without a setting. */
