@@ -146,7 +146,7 @@ export { runTraining } from "./train/train.ts";
 
 // Models: a network with weights, labels and preprocessing in one file, and their predictions and features.
 
-export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
+export type { LoadedModel, LoadModelOptions, LoadOptions } from "./model/load-model.ts";
 export type { ImagePreprocessing, Model, ModelParts, Provenance } from "./model/model.ts";
 export { decodeModel, type ModelDescription } from "./model/model-file.ts";
 export { encodeModel } from "./model/model-writer.ts";
@@ -168,7 +168,6 @@ export {
   Classifier,
   type ClassifyAllOptions,
   type ClassifyOptions,
-  type LoadOptions,
 } from "./tasks/evaluate/classifier.ts";
 export type {
   EvaluateOptions,
@@ -180,7 +179,6 @@ export type {
   Explainer,
   ExplainOptions,
   Explanation,
-  LoadExplainerOptions,
 } from "./tasks/explain/explainer.ts";
 export { type ExplanationMethod, explanationMethods } from "./tasks/explain/methods.ts";
 export {

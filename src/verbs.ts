@@ -1,13 +1,13 @@
 import type { ImageLimits, ImageSource, Source } from "./base/platform.ts";
 import type { FolderDataset, ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
-import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
+import type { LoadedModel, LoadModelOptions, LoadOptions } from "./model/load-model.ts";
 import type { Model, ModelParts } from "./model/model.ts";
 import type { LoadedWeights, LoadWeightsOptions, OpenedModel, OpenModelOptions } from "./model/open-weights.ts";
 import type { Conversion, ConvertOptions } from "./tasks/convert.ts";
-import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
+import type { Classifier } from "./tasks/evaluate/classifier.ts";
 import type { EvaluateOptions, EvaluationResult } from "./tasks/evaluate/evaluate.ts";
-import type { Explainer, LoadExplainerOptions } from "./tasks/explain/explainer.ts";
+import type { Explainer } from "./tasks/explain/explainer.ts";
 import type { Embedded, EmbedOptions, ImageToEmbed, SearchOptions } from "./tasks/features/embed.ts";
 import type { Embeddings, Neighbor } from "./tasks/features/embeddings.ts";
 import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
@@ -94,7 +94,7 @@ export interface Verbs {
    * await using explainer = await loadExplainer("run/model.onnx");
    * const { label, probability, map } = await explainer.explain("cat.jpg", { against: "dog" });
    */
-  loadExplainer(source: Source, options?: WithImages<LoadExplainerOptions>): Promise<Explainer>;
+  loadExplainer(source: Source, options?: WithImages<LoadOptions>): Promise<Explainer>;
   /**
    * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
    * @throws the errors of {@link Verbs.loadClassifier}.

@@ -1,13 +1,13 @@
 /** The package for browsers: its verbs, which run in a worker, so that the page stays responsive. */
 
 import type { Source } from "./base/platform.ts";
-import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
+import type { LoadedModel, LoadModelOptions, LoadOptions } from "./model/load-model.ts";
 import type { ModelParts } from "./model/model.ts";
 import type { CachedModel, WebDownloadOptions } from "./runtime/web/downloads.ts";
 import type { WebPlatformOptions } from "./runtime/web/platform.ts";
 import { WorkerClient } from "./runtime/web/remote/client.ts";
-import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
-import type { Explainer, LoadExplainerOptions } from "./tasks/explain/explainer.ts";
+import type { Classifier } from "./tasks/evaluate/classifier.ts";
+import type { Explainer } from "./tasks/explain/explainer.ts";
 import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
 import type { Bound, Verbs } from "./verbs.ts";
 
@@ -31,7 +31,7 @@ export interface WebVerbs extends Omit<Verbs, Loaders | "saveModel" | "readFolde
   /** Same as {@link Verbs.loadClassifier}. */
   loadClassifier(source: Source, options?: Bound<LoadOptions> & LoadHooks): Promise<Classifier>;
   /** Same as {@link Verbs.loadExplainer}. */
-  loadExplainer(source: Source, options?: Bound<LoadExplainerOptions> & LoadHooks): Promise<Explainer>;
+  loadExplainer(source: Source, options?: Bound<LoadOptions> & LoadHooks): Promise<Explainer>;
   /** Same as {@link Verbs.loadFeatureExtractor}. */
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions> & LoadHooks): Promise<FeatureExtractor>;
   /** Same as {@link Verbs.loadModel}. */

@@ -185,6 +185,12 @@ export interface Session {
   dispose(): Promise<void>;
 }
 
+/** Where something runs: a platform, and options for its engine. */
+export interface OnPlatform {
+  readonly platform: Platform;
+  readonly session?: SessionOptions | undefined;
+}
+
 /** Tensors by the name of the input or output. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 

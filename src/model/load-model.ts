@@ -1,5 +1,5 @@
 import { FormatError, UsageError, WeightsError } from "../base/errors.ts";
-import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
+import type { Engine, OnPlatform, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { readOnnx } from "../compiler/onnx/reader.ts";
@@ -22,6 +22,9 @@ export interface LoadModelOptions extends OpenAsOptions, PreprocessingOptions {
   /** Names of the classes; default: those in the file, else ImageNet's if there are 1000, else their numbers. */
   readonly labels?: readonly string[] | undefined;
 }
+
+/** Options of loading a classifier into an engine. */
+export interface LoadOptions extends LoadModelOptions, OnPlatform {}
 
 /** A classifier from a file. */
 export interface LoadedModel extends Model {

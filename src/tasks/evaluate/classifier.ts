@@ -1,21 +1,12 @@
 import { assertNotAborted, WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
-import type {
-  EngineReport,
-  ImageSource,
-  Platform,
-  RgbImage,
-  Session,
-  SessionOptions,
-  Source,
-  Tensors,
-} from "../../base/platform.ts";
+import type { EngineReport, ImageSource, RgbImage, Session, Source, Tensors } from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { createClassifierSession } from "../../model/classifier-session.ts";
 import { imageBatch } from "../../model/images.ts";
-import type { LoadedModel, LoadModelOptions } from "../../model/load-model.ts";
+import type { LoadedModel, LoadOptions } from "../../model/load-model.ts";
 import type { Model, Provenance } from "../../model/model.ts";
 import { type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
@@ -31,11 +22,6 @@ export interface ClassifyOptions extends Pick<PredictOptions, "signal"> {
 
 /** Options of {@link Classifier.classifyAll}. */
 export interface ClassifyAllOptions extends ClassifyOptions, Pick<PredictAllOptions, "batchSize"> {}
-
-export interface LoadOptions extends LoadModelOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
-}
 
 /** Classifies images. Free it with `dispose()`, or declare it with `await using`. */
 export class Classifier {

@@ -1,6 +1,6 @@
 import { AbortedError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
-import type { Communicator, ImageCodec, ImageSource, Platform, SessionOptions } from "../../base/platform.ts";
+import type { Communicator, ImageCodec, ImageSource, OnPlatform } from "../../base/platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../base/records.ts";
 import { type Batch, type BatchSource, notEnoughImages } from "../../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
@@ -46,11 +46,9 @@ interface EvaluationControl extends TallyOptions {
 }
 
 /** Options of an evaluation. */
-export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> {
-  readonly platform: Platform;
+export interface EvaluateOptions extends Omit<EvaluationControl, "temperature">, OnPlatform {
   /** Default 16. */
   readonly batchSize?: number | undefined;
-  readonly session?: SessionOptions | undefined;
 }
 
 /** A classifier with its weights, or already in the engine; its session is disposed afterwards. */

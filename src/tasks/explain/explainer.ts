@@ -1,11 +1,11 @@
 import { assertNotAborted, UsageError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, choice, wholeNumber } from "../../base/kinds.ts";
-import type { ImageSource, Platform, RgbImage, SessionOptions, Source } from "../../base/platform.ts";
+import type { ImageSource, RgbImage, Source } from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
 import { asImageError } from "../../data/image-loading.ts";
 import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
-import { type LoadModelOptions, loadModelOrGraph } from "../../model/load-model.ts";
+import { type LoadOptions, loadModelOrGraph } from "../../model/load-model.ts";
 import { notFinite } from "../../model/predictor.ts";
 import { featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
@@ -65,11 +65,6 @@ export interface Explanation extends ClassProbability {
 
 /** Result for one of several images. */
 export type Explained = { readonly explanation: Explanation } | { readonly error: XceptionError };
-
-export interface LoadExplainerOptions extends LoadModelOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
-}
 
 /** The method for a model unless one is named: of a graph without known layers only the predictions can be observed. */
 export function defaultMethodOf(model: Probe["model"]): ExplanationMethod {
@@ -225,7 +220,7 @@ function sameClass(received: string, what: string): UsageError {
  */
 export async function loadExplainer(
   source: Source,
-  { platform, session, ...options }: LoadExplainerOptions,
+  { platform, session, ...options }: LoadOptions,
 ): Promise<Explainer> {
   const model = await loadModelOrGraph(source, platform, options, session, "layers");
   return new Explainer(await loadProbe(model, platform, session), model.notes);

@@ -1,4 +1,4 @@
-import type { Platform, SessionOptions } from "../../base/platform.ts";
+import type { OnPlatform } from "../../base/platform.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
 import { Explainer } from "./explainer.ts";
@@ -19,7 +19,7 @@ export async function explainMistakes(
   gallery: Gallery,
   { samples }: ImageDataset,
   model: ExplainedModel,
-  { platform, session }: { readonly platform: Platform; readonly session?: SessionOptions | undefined },
+  { platform, session }: OnPlatform,
 ): Promise<Gallery> {
   if (gallery.wrong.length === 0) return gallery;
   const images = new Map(samples.map((sample) => [sample.name, sample.image]));

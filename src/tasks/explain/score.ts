@@ -1,5 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
-import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../base/platform.ts";
+import type { ImageSource, OnPlatform, RgbImage } from "../../base/platform.ts";
 import type { ExplanationScore, SkippedFile, Spread } from "../../base/records.ts";
 import type { LabeledBox } from "../../data/boxes.ts";
 import { asImageError } from "../../data/image-loading.ts";
@@ -23,9 +23,7 @@ export interface ExplanationScores {
 }
 
 /** Options of {@link scoreExplanations}. */
-export interface ScoreOptions extends Omit<ExplainOptions, "method" | "label" | "against"> {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
+export interface ScoreOptions extends Omit<ExplainOptions, "method" | "label" | "against">, OnPlatform {
   readonly methods: readonly ExplanationMethod[];
   /** Boxes around objects in some of the images, for the pointing game; of classes that the model lacks, they are ignored. */
   readonly boxes?: readonly LabeledBox[] | undefined;

@@ -1,5 +1,5 @@
 import { DataError, UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
-import type { ImageSource, Platform, SessionOptions, Source } from "../../base/platform.ts";
+import type { ImageSource, OnPlatform, Source } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
 import { nameOfSource } from "../../base/source.ts";
 import type { PredictAllOptions } from "../../model/predictor.ts";
@@ -82,10 +82,7 @@ export async function embed(
 }
 
 /** Options of {@link Verbs.search}. */
-export interface SearchOptions extends NearestOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
-}
+export interface SearchOptions extends NearestOptions, OnPlatform {}
 
 /**
  * Finds the images most similar to one that is embedded for it.

@@ -1,6 +1,6 @@
 import { sha256 } from "../../base/checksums.ts";
 import { UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
-import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type { ImageSource, OnPlatform, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
 import { graphFeatures } from "../../model/graph-features.ts";
 import { isGraphToRun } from "../../model/load-model.ts";
@@ -38,10 +38,7 @@ export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly er
 
 export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
 
-export interface LoadExtractorOptions extends OpenAsOptions, PreprocessingOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
-}
+export interface LoadExtractorOptions extends OpenAsOptions, PreprocessingOptions, OnPlatform {}
 
 /** The parts of a model that an extractor needs. */
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {

@@ -1,4 +1,4 @@
-import type { Platform, SessionOptions } from "../../base/platform.ts";
+import type { OnPlatform } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import { fakeQuantize } from "../../compiler/quantize/fake-quantize.ts";
@@ -17,9 +17,7 @@ export interface LoadedPart {
   readonly dispose: () => Promise<void>;
 }
 
-interface PartOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
+interface PartOptions extends OnPlatform {
   readonly preprocessing?: Preprocessing | undefined;
   /** Rounds weights and activations as the int8 form does; default: no rounding. */
   readonly quantization?: Quantization | undefined;

@@ -3,9 +3,9 @@ import {
   type Device,
   type DeviceResults,
   deviceFor,
+  type OnPlatform,
   type Platform,
   type Session,
-  type SessionOptions,
   type Tensors,
 } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
@@ -34,9 +34,7 @@ export interface StepProgram extends Pick<Session, "endProfiling" | "dispose"> {
 }
 
 /** Options of loading a graph. */
-export interface ProgramOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
+export interface ProgramOptions extends OnPlatform {
   /** Weights that never change, by name, in the engine's layout. */
   readonly frozen: ReadonlyMap<string, FloatTensor>;
   /** Computes each batch as a whole, for graphs that pass batches on; default false. */

@@ -1,4 +1,4 @@
-import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
+import type { OnPlatform, Tensors } from "../../base/platform.ts";
 import type { StepHealth } from "../../base/records.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
@@ -34,9 +34,7 @@ import {
 const mostBytes = 4 * 2 ** 30;
 
 /** Options of a training step. */
-export interface TrainingStepOptions extends TrainingGraphOptions {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
+export interface TrainingStepOptions extends TrainingGraphOptions, OnPlatform {
   /**
    * Number of micro-batches, of `batchSize` samples each, whose gradients are averaged for one update: large batches in
    * little memory. Normalizations by the batch see one micro-batch at a time. Default 1.
