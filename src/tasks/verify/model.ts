@@ -20,7 +20,7 @@ import type { Shape } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
 import { comparedBlocks, compareTap, goldenReference, type Reference, valuesReference } from "./reference.ts";
-import { defaultTolerance, runGraph, tappedGraph, type VerifyTolerance } from "./verify.ts";
+import { defaultTolerance, type Judgment, judged, runGraph, tappedGraph, type VerifyTolerance } from "./verify.ts";
 
 /** Options of {@link Verbs.verify}. */
 export interface VerifyModelOptions
@@ -56,19 +56,14 @@ export interface ModelVerification {
 export interface RuntimeVerification {
   readonly runtime: Device;
   /** Largest differences of blocks' outputs, as shares of their standard deviations. */
-  readonly blocks: readonly {
-    readonly block: string;
-    readonly layer: string;
-    readonly difference: number;
-    readonly passed: boolean;
-  }[];
+  readonly blocks: readonly (Judgment & { readonly block: string; readonly layer: string })[];
   /** Largest difference of a probability. */
-  readonly probabilities?: { readonly difference: number; readonly passed: boolean };
+  readonly probabilities?: Judgment;
   /**
    * The same for the file's own graph with bytes as input; only for our model files. An int8 graph is compared with itself
    * on the CPU.
    */
-  readonly file?: { readonly difference: number; readonly passed: boolean };
+  readonly file?: Judgment;
   readonly passed: boolean;
 }
 
@@ -109,15 +104,15 @@ export async function verifyModel(source: Source, given: VerifyModelOptions): Pr
   }
   return {
     model: nameOfSource(source) ?? opened.where,
-    network: model.network.name,
-    inputShape: inputShapeOf(model.network),
+    ...aboutNetwork(model.network),
     reference: `${reference.description}${rounded ? "; of the file's own int8 graph: itself on the CPU" : ""}`,
     images: inputs.names,
-    tolerance,
-    runtimes,
-    unavailable,
-    passed: runtimes.every(({ passed }) => passed),
+    ...{ tolerance, runtimes, unavailable, passed: runtimes.every(({ passed }) => passed) },
   };
+}
+
+function aboutNetwork(network: Network) {
+  return { network: network.name, inputShape: inputShapeOf(network) };
 }
 
 /** Compares the probabilities alone: a graph of another tool has no blocks. */
@@ -126,16 +121,8 @@ async function verifyForeignGraph(
   opened: WeightsSource,
   options: VerifyModelOptions,
 ): Promise<ModelVerification> {
-  const {
-    platform,
-    images = [],
-    tolerance = defaultTolerance,
-    network,
-    reference,
-    preprocess,
-    interpolation,
-    fit,
-  } = options;
+  const { platform, images = [], tolerance = defaultTolerance, reference } = options;
+  const { network, preprocess, interpolation, fit } = options;
   if (reference !== undefined) {
     throw new UsageError({
       where: "verify option reference",
@@ -156,19 +143,15 @@ async function verifyForeignGraph(
   const runtimes: RuntimeVerification[] = [];
   for (const runtime of chosen) {
     const { difference } = compareTap("probabilities", { values }, await outputOf(await load({ device: runtime })));
-    const passed = difference <= tolerance.probabilities;
-    runtimes.push({ runtime, blocks: [], probabilities: { difference, passed }, passed });
+    const probabilities = judged(difference, tolerance.probabilities);
+    runtimes.push({ runtime, blocks: [], probabilities, passed: probabilities.passed });
   }
   return {
     model: nameOfSource(source) ?? opened.where,
-    network: unoptimized.network.name,
-    inputShape: inputShapeOf(unoptimized.network),
+    ...aboutNetwork(unoptimized.network),
     reference: "the graph itself on the CPU, operator by operator, nothing fused",
     images: inputs.names,
-    tolerance,
-    runtimes,
-    unavailable,
-    passed: runtimes.every(({ passed }) => passed),
+    ...{ tolerance, runtimes, unavailable, passed: runtimes.every(({ passed }) => passed) },
   };
 }
 
@@ -258,15 +241,13 @@ function judge(
   tolerance: VerifyTolerance,
 ): RuntimeVerification {
   const { taps, probabilities } = reference.compare(outputs);
-  // Comparisons with NaN are false, and a NaN must not pass.
   const blocks = reference.blocks.map(({ name, layer }, index) => {
     const difference = Math.max(taps[index]!.difference, taps[index]!.statisticsDifference);
-    return { block: name, layer, difference, passed: difference <= tolerance.taps };
+    return { block: name, layer, ...judged(difference, tolerance.taps) };
   });
-  const judged = (difference: number) => ({ difference, passed: difference <= tolerance.probabilities });
   const verdicts = {
-    ...(probabilities !== undefined && { probabilities: judged(probabilities) }),
-    ...(file !== undefined && { file: judged(file) }),
+    ...(probabilities !== undefined && { probabilities: judged(probabilities, tolerance.probabilities) }),
+    ...(file !== undefined && { file: judged(file, tolerance.probabilities) }),
   };
   const passed = [...blocks, ...Object.values(verdicts)].every((each) => each.passed);
   return { runtime, blocks, ...verdicts, passed };

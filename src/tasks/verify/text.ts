@@ -4,7 +4,7 @@ import { textTable } from "../../report/text.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import type { ModelVerification } from "./model.ts";
 import type { TrainingDifference, TrainingVerification } from "./training.ts";
-import type { Verification } from "./verify.ts";
+import type { Judgment, Verification } from "./verify.ts";
 
 const verdict = ({ passed }: { readonly passed: boolean }) => (passed ? "ok" : "FAILS");
 const verdictColumn: TableColumn = { header: "", whole: true };
@@ -72,7 +72,7 @@ export function describeModelVerification(
   { model, network, inputShape, reference, images, tolerance, runtimes, unavailable, passed }: ModelVerification,
   { width = 100 }: { readonly width?: number } = {},
 ): string {
-  const cell = (found: { difference: number; passed: boolean } | undefined): string =>
+  const cell = (found: Judgment | undefined): string =>
     found === undefined ? "" : `${found.difference.toExponential(2)}${found.passed ? "" : " FAILS"}`;
   const rows = (runtimes[0]?.blocks ?? []).map(({ block, layer }, index) => [
     block,

@@ -12,18 +12,19 @@ import { counted } from "../../report/numbers.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { TrainingStep } from "../../train/step/training-step.ts";
 import { goldenName, type TrainingGolden } from "./golden.ts";
+import { type Judgment, judged } from "./verify.ts";
 
 /** Seed of the first synthetic training image. */
 const firstSeed = 3000;
 
-/** Difference of one value or group of values after training steps from the golden ones. */
-export interface TrainingDifference {
+/**
+ * Difference of one value or group of values after training steps from the golden ones: relative to the golden number; of
+ * first values, to the root mean square of the weight.
+ */
+export interface TrainingDifference extends Judgment {
   /** `loss of step 2`, or the name of a weight. */
   readonly what: string;
-  /** Relative to the golden number; of first values, relative to the root mean square of the weight. */
-  readonly difference: number;
   readonly allowed: number;
-  readonly passed: boolean;
 }
 
 /** Comparison of a network's training steps with a golden file. */
@@ -78,9 +79,8 @@ export async function verifyTraining(
   const targets = oneHot(golden.labels, golden.classes);
   const differences: TrainingDifference[] = [];
   const compare = (what: string, own: number, expected: number, unit: number, allowed: number) => {
-    const difference = Math.abs(own - expected) / (unit || 1);
-    // Comparisons with NaN are false, and a NaN must not pass.
-    differences.push({ what, difference, allowed, passed: difference <= allowed });
+    const { difference, passed } = judged(Math.abs(own - expected) / (unit || 1), allowed);
+    differences.push({ what, difference, allowed, passed });
   };
   try {
     for (const [index, expected] of golden.losses.entries()) {
