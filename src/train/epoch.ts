@@ -46,69 +46,56 @@ export function countRight(logits: Float32Array, truths: readonly (readonly numb
   }).length;
 }
 
-/** The epoch under way. */
-export class RunningEpoch {
-  /** From 0. */
-  readonly index: number;
-  /** Steps done before it. */
-  readonly stepsBefore: number;
-  readonly stepsPerEpoch: number;
-  readonly tally: EpochTally;
-  /** Position in its order of images at which the next batch starts. */
-  position: number;
-  /** Learning rate of the latest step. */
-  learningRate: number;
-  readonly #batchSize: number;
-  readonly #start: number;
-  #timedSteps: number;
-  #lastStepAt: number;
-
-  /**
-   * @param state of an epoch to start or to continue: the time in between does not count.
-   * @param batchSize images in a step, of all ranks together.
-   * @param rank of this process, if several train together.
-   */
-  constructor(state: Partial<EpochState> & Pick<EpochState, "stepsPerEpoch">, batchSize: number, rank = 0) {
-    const { index = 0, stepsBefore = 0, position = 0, learningRate = 0 } = state;
-    const { steps, secondsOfSteps, seconds } = state.pace ?? { steps: 0, secondsOfSteps: 0, seconds: 0 };
-    this.index = index;
-    this.stepsBefore = stepsBefore;
-    this.stepsPerEpoch = state.stepsPerEpoch;
-    this.position = state.positions?.[rank] ?? position;
-    this.learningRate = learningRate;
-    this.tally = new EpochTally(state.tally);
-    this.#batchSize = batchSize;
-    this.#start = performance.now() - 1000 * seconds;
-    this.#timedSteps = steps;
-    this.#lastStepAt = this.#start + 1000 * secondsOfSteps;
-  }
-
-  /** Call after each step. */
-  countStep(): void {
-    this.#timedSteps++;
-    this.#lastStepAt = performance.now();
-  }
-
-  /** Duration of the epoch so far. */
-  get seconds(): number {
-    return (performance.now() - this.#start) / 1000;
-  }
-
-  /** Throughput of the steps so far, waiting for images included; there must have been one. */
-  get imagesPerSecond(): number {
-    return this.#batchSize / this.secondsFor(1);
-  }
-
+/**
+ * The epoch under way.
+ * @param state of an epoch to start or to continue: the time in between does not count.
+ * @param batchSize images in a step, of all ranks together.
+ * @param rank of this process, if several train together.
+ */
+export function runningEpoch(
+  state: Partial<EpochState> & Pick<EpochState, "stepsPerEpoch">,
+  batchSize: number,
+  rank = 0,
+) {
+  const { index = 0, stepsBefore = 0, stepsPerEpoch, pace = { steps: 0, secondsOfSteps: 0, seconds: 0 } } = state;
+  const tally = new EpochTally(state.tally);
+  const start = performance.now() - 1000 * pace.seconds;
+  let timedSteps = pace.steps;
+  let lastStepAt = start + 1000 * pace.secondsOfSteps;
   /** Estimates the duration of a number of steps from those so far. */
-  secondsFor(steps: number): number {
-    return (steps * (this.#lastStepAt - this.#start)) / 1000 / this.#timedSteps;
-  }
-
-  state(): EpochState {
-    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, seconds } = this;
-    const pace = { steps: this.#timedSteps, secondsOfSteps: (this.#lastStepAt - this.#start) / 1000, seconds };
-    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace };
-  }
+  const secondsFor = (steps: number) => (steps * (lastStepAt - start)) / 1000 / timedSteps;
+  const epoch = {
+    /** From 0. */
+    index,
+    /** Steps done before it. */
+    stepsBefore,
+    stepsPerEpoch,
+    tally,
+    /** Position in its order of images at which the next batch starts. */
+    position: state.positions?.[rank] ?? state.position ?? 0,
+    /** Learning rate of the latest step. */
+    learningRate: state.learningRate ?? 0,
+    /** Call after each step. */
+    countStep(): void {
+      timedSteps++;
+      lastStepAt = performance.now();
+    },
+    /** Duration of the epoch so far. */
+    get seconds(): number {
+      return (performance.now() - start) / 1000;
+    },
+    /** Throughput of the steps so far, waiting for images included; there must have been one. */
+    get imagesPerSecond(): number {
+      return batchSize / secondsFor(1);
+    },
+    secondsFor,
+    state(): EpochState {
+      const { position, learningRate, seconds } = epoch;
+      const own = { steps: timedSteps, secondsOfSteps: (lastStepAt - start) / 1000, seconds };
+      return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace: own };
+    },
+  };
+  return epoch;
 }
 
 /** The engine keeps the JavaScript thread busy: this lets timers, signals and decoded images run between two steps. */

@@ -12,7 +12,7 @@ import { topIndex } from "../models/parts.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import { floatTensor, selectRows } from "../tensor/tensor.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
-import { countRight, EpochTally, nextTurn, RunningEpoch } from "./epoch.ts";
+import { countRight, EpochTally, nextTurn, runningEpoch } from "./epoch.ts";
 import { frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
@@ -41,7 +41,7 @@ export async function afterHead(
       identity,
       phase: "head",
       isOver: false,
-      epoch: new RunningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
+      epoch: runningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
       state: initialState(specs.map(weightEntry), weights),
       history: [],
       skipped: [],

@@ -7,7 +7,7 @@ import { deriveSeed } from "../tensor/random.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { checkpointKeeper } from "./checkpoint-keeper.ts";
-import { countRight, nextTurn, RunningEpoch } from "./epoch.ts";
+import { countRight, nextTurn, runningEpoch } from "./epoch.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "./ranks/ranks.ts";
 import type { TrainingHooks, TrainingResult } from "./request.ts";
@@ -27,7 +27,7 @@ export class TrainingRun {
   readonly #keeper: ReturnType<typeof checkpointKeeper> | undefined;
   readonly #loadValidated: ReturnType<typeof validationLoader>;
   #best: BestWeights | undefined;
-  #epoch: RunningEpoch;
+  #epoch: ReturnType<typeof runningEpoch>;
   #validationSeconds = 0;
   #isStopped = false;
   /** Skipped before the run was resumed, or by other ranks. */
@@ -45,7 +45,7 @@ export class TrainingRun {
     this.#loadValidated = validationLoader(plan);
     const { communicator } = plan;
     const { batchesPerEpoch: stepsPerEpoch } = plan.batches;
-    this.#epoch = new RunningEpoch(resume?.epoch ?? { stepsPerEpoch }, this.#samplesPerStep, communicator.rank);
+    this.#epoch = runningEpoch(resume?.epoch ?? { stepsPerEpoch }, this.#samplesPerStep, communicator.rank);
     const start = { epoch: this.#epoch.state(), state: step.state() };
     this.#keeper = checkpoints && checkpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
   }
@@ -163,7 +163,7 @@ export class TrainingRun {
     // An epoch without its validation is incomplete: a resumed run starts with it.
     if (this.#plan.validation && !validated) this.#stopIfAborted();
     const next = { index: index + 1, stepsBefore: steps, stepsPerEpoch: steps - stepsBefore };
-    this.#epoch = new RunningEpoch(next, this.#samplesPerStep);
+    this.#epoch = runningEpoch(next, this.#samplesPerStep);
   }
 
   /** Returns undefined without validation images, or if stopped meanwhile. */
