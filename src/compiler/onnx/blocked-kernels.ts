@@ -32,8 +32,7 @@ export class BlockedKernels {
       this.#emit.node("Identity", [lanes], [output]);
       return;
     }
-    const bounds = [[0], shape, [0]].map((each) => this.#emit.integers(each));
-    this.#emit.node("Slice", [lanes, ...bounds], [output]);
+    this.#emit.node("Slice", [lanes, ...this.#emit.bounds([0], shape, [0])], [output]);
     this.#lanes.set(output, lanes);
   }
 

@@ -37,7 +37,7 @@ export const normalizationRules: BlockedRules = {
     if (!fitsBlocks(x.shape[1]!) || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
     const { emit, forms, kernels, nameOf } = tools;
     const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
-    const compute = computeFor(tools, dgamma!);
+    const compute = emit.steps(dgamma!.name);
     const m = emitGradientMean(tools, dy, order, dgamma!.name);
     const product = emitMeanProduct(tools, x, dy, order, dgamma!.name);
     const s = emitInverseDeviation(tools, tools.vector(variance), epsilon, dgamma!);
@@ -92,7 +92,7 @@ function emitNormalized(
 ): void {
   const { forms } = tools;
   const channels = y.shape[1]!;
-  const compute = computeFor(tools, y);
+  const compute = tools.emit.steps(y.name);
   const [mean, variance] = [tools.vector(by.mean), tools.vector(by.variance)];
   const s = emitInverseDeviation(tools, variance, by.epsilon, y);
   const scale = compute("scale", "Mul", tools.vector(by.gamma), s);
@@ -146,7 +146,7 @@ function emitFactoredSum(
 }
 
 function emitInverseDeviation(tools: BlockedTools, variance: string, epsilon: number, of: Value): string {
-  const compute = computeFor(tools, of);
+  const compute = tools.emit.steps(of.name);
   const root = compute("root", "Sqrt", compute("shifted", "Add", variance, tools.emit.scalar(epsilon)));
   return compute("s", "Div", tools.emit.scalar(1), root);
 }
@@ -191,9 +191,4 @@ function emitMeanOfBatch(tools: BlockedTools, planes: string, x: Value, order: B
   const view = emit.reshape(planes, shape);
   const mean = emit.compute(`${hint}/mean`, "ReduceMean", [view, emit.integers([axis])], { keepdims: { i: 0 } });
   return order === "blocks" ? mean : emit.reshape(mean, [lanes]);
-}
-
-function computeFor({ emit }: BlockedTools, of: Value) {
-  return (hint: string, operator: string, ...operands: string[]): string =>
-    emit.compute(`${of.name}/${hint}`, operator, operands);
 }

@@ -11,10 +11,7 @@ export const poolingRules: BlockedRules = {
     if (!forms.isBlocked(x!)) return false;
     const isDifferentiated = tools.readers(y!).some(({ config: { kind } }) => kind === "maxPoolGradient");
     if (!isDifferentiated) {
-      const order = forms.blockOrder(x!);
-      const planes = tools.planes(x!, order);
-      const pooled = emit.compute(`${y!.name}/planes`, "MaxPool", [planes], poolAttributes(config), domains.blocked);
-      tools.definePlanes(y!, pooled, order);
+      emitPooled(tools, "MaxPool", x!, y!, poolAttributes(config));
       return true;
     }
     if (isHalving(config, x!)) {
@@ -56,16 +53,7 @@ export const poolingRules: BlockedRules = {
 
   averagePool: (tools, config, { inputs: [x], outputs: [y] }) => {
     if (!tools.forms.isBlocked(x!)) return false;
-    const order = tools.forms.blockOrder(x!);
-    const planes = [tools.planes(x!, order)];
-    const pooled = tools.emit.compute(
-      `${y!.name}/planes`,
-      "AveragePool",
-      planes,
-      poolAttributes(config),
-      domains.blocked,
-    );
-    tools.definePlanes(y!, pooled, order);
+    emitPooled(tools, "AveragePool", x!, y!, poolAttributes(config));
     return true;
   },
 
@@ -86,6 +74,13 @@ export const poolingRules: BlockedRules = {
     return true;
   },
 };
+
+function emitPooled(tools: BlockedTools, operator: string, x: Value, y: Value, attributes: Attributes): void {
+  const order = tools.forms.blockOrder(x);
+  const planes = [tools.planes(x, order)];
+  const pooled = tools.emit.compute(`${y.name}/planes`, operator, planes, attributes, domains.blocked);
+  tools.definePlanes(y, pooled, order);
+}
 
 type Axis = "rows" | "columns";
 

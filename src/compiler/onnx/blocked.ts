@@ -79,7 +79,7 @@ function part(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, { inputs
   if (!forms.isBlocked(x) || !isWhole) return false;
   const order = forms.blockOrder(x);
   const { view, place, units } = viewAlong(tools, x, axis, order);
-  const bounds = [units(start), units(end), place].map((each) => emit.integers([each]));
+  const bounds = emit.bounds([units(start)], [units(end)], [place]);
   tools.definePlanes(y, emit.compute(`${y.name}/part`, "Slice", [view, ...bounds]), order);
   return true;
 }
@@ -149,8 +149,7 @@ function rounded(tools: BlockedTools, { scale, zeroPoint }: ByteScale, { inputs,
   const { emit, forms } = tools;
   const whole = 1.5 * 2 ** 23;
   const y = forms.define(outputs[0]!, form);
-  const compute = (hint: string, operator: string, ...operands: string[]) =>
-    emit.compute(`${y}/${hint}`, operator, operands);
+  const compute = emit.steps(y);
   const steps = compute("steps", "Div", forms.get(inputs[0]!, form), emit.scalar(scale));
   const limits = [-zeroPoint, 255 - zeroPoint].map((limit) => emit.scalar(whole + limit));
   const kept = compute("kept", "Clip", compute("whole", "Add", steps, emit.scalar(whole)), ...limits);

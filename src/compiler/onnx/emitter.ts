@@ -74,6 +74,11 @@ export class OnnxEmitter {
     return output;
   }
 
+  /** Returns a function that writes a step in the computation of a value, as {@link compute} does. */
+  steps(of: string): (hint: string, operator: string, ...inputs: string[]) => string {
+    return (hint, operator, ...inputs) => this.compute(`${of}/${hint}`, operator, inputs);
+  }
+
   /** Views a value in another shape; the engine does not copy. */
   reshape(name: string, shape: Shape): string {
     return this.compute(`${name}~view`, "Reshape", [name, this.integers(shape)]);

@@ -283,8 +283,7 @@ function readIntegers(
 }
 
 function rawData({ name, dims = [], raw_data: raw = new Uint8Array() }: StoredTensor, size: number, where: string) {
-  const count = dims.reduce((product, each) => product * each, 1);
-  if (dims.every((each) => each >= 0) && raw.length === count * size) return raw;
+  if (dims.every((each) => each >= 0) && raw.length === sizeOf(dims) * size) return raw;
   throw new FormatError({
     where: `${where}, tensor "${name ?? ""}"`,
     what: "the stored data do not fill its shape",

@@ -18,13 +18,13 @@ interface Operands<C> {
  */
 export const roundingRules = {
   fakeQuantize: ({ emit, config: { scale, zeroPoint }, x: [x], y: [y] }: Operands<ByteScale>): void => {
-    const compute = computeFor(emit, y!);
+    const compute = emit.steps(y!);
     const steps = compute("whole", "Round", compute("steps", "Div", x!, emit.scalar(scale)));
     const kept = compute("kept", "Clip", steps, emit.scalar(-zeroPoint), emit.scalar(255 - zeroPoint));
     emit.node("Mul", [kept, emit.scalar(scale)], [y!]);
   },
   fakeQuantizeGradient: ({ emit, config, x: [dy, x], y: [dx] }: Operands<ByteScale>): void => {
-    const compute = computeFor(emit, dx!);
+    const compute = emit.steps(dx!);
     const isInside = compute("isInside", "Less", emitDistance(emit, config, x!, dx!), emit.scalar(128 * config.scale));
     const mask = emit.compute(`${dx}/mask`, "Cast", [isInside], { to: { i: elementTypeNumbers.float32 } });
     emit.node("Mul", [dy!, mask], [dx!]);
@@ -41,7 +41,7 @@ export const roundingRules = {
     const rows = shape.slice(0, axes[0]);
     const isRow = axes.length === shape.length - rows.length;
     const matrix = isRow ? emit.reshape(name!, [...rows, sizeOf(shape.slice(rows.length))]) : name!;
-    const compute = computeFor(emit, y!);
+    const compute = emit.steps(y!);
     const magnitudes = compute("magnitudes", "Abs", matrix);
     const size = compute("size", "ReduceMax", magnitudes, emit.integers(isRow ? [rows.length] : axes));
     const scale = compute("scale", "Div", compute("positive", "Max", size, emit.scalar(1e-30)), emit.scalar(largest));
@@ -58,9 +58,4 @@ export const roundingRules = {
 export function emitDistance(emit: OnnxEmitter, { scale, zeroPoint }: ByteScale, x: string, hint: string): string {
   const moved = emit.compute(`${hint}/moved`, "Sub", [x, emit.scalar((127.5 - zeroPoint) * scale)]);
   return emit.compute(`${hint}/distance`, "Abs", [moved]);
-}
-
-function computeFor(emit: OnnxEmitter, y: string) {
-  return (hint: string, operator: string, ...operands: string[]): string =>
-    emit.compute(`${y}/${hint}`, operator, operands);
 }

@@ -38,8 +38,7 @@ export const emitRules: { readonly [K in OpKind]: (context: EmitContext<K>) => v
   },
   batchNormalizationGradient: emitBatchNormalizationGradient,
   batchNormalizationAffineGradient: ({ emit, config, inputs, x: [dy, x, mean, variance], y: [dgamma, dbeta] }) => {
-    const compute = (hint: string, operator: string, ...operands: string[]) =>
-      emit.compute(`${dgamma}/${hint}`, operator, operands);
+    const compute = emit.steps(dgamma!);
     const alongImage = [emit.integers([0, 2, 3])];
     const keepNone = { keepdims: { i: 0 } };
     const centered = compute("centered", "Sub", x!, emit.reshape(mean!, [1, inputs[2]!.shape[0]!, 1, 1]));
@@ -56,8 +55,7 @@ export const emitRules: { readonly [K in OpKind]: (context: EmitContext<K>) => v
     average(emit.compute(`${meanSquare}/squares`, "Mul", [x!, x!]), meanSquare!);
   },
   scaledSum: ({ emit, inputs, x: [x, y, ...vectors], y: [sum] }) => {
-    const compute = (hint: string, operator: string, a: string, b: string) =>
-      emit.compute(`${sum}/${hint}`, operator, [a, b]);
+    const compute = emit.steps(sum!);
     const [scale, shift, factor] = vectors.map((name, index) =>
       emit.reshape(name, [1, inputs[2 + index]!.shape[0]!, 1, 1]),
     );
@@ -125,10 +123,10 @@ export const emitRules: { readonly [K in OpKind]: (context: EmitContext<K>) => v
   },
   expand: ({ emit, config, x, y }) => emit.node("Expand", [x[0]!, emit.integers(config.shape)], y),
   slice: ({ emit, config: { axis, start, end }, x, y }) =>
-    emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
+    emit.node("Slice", [x[0]!, ...emit.bounds([start], [end], [axis])], y),
   everyNth: ({ emit, config: { step }, inputs, x, y }) => {
-    const bounds = [0, inputs[0]!.shape[0]!, 0, step].map((each) => emit.integers([each]));
-    emit.node("Slice", [x[0]!, ...bounds], y);
+    const bounds = emit.bounds([0], [inputs[0]!.shape[0]!], [0]);
+    emit.node("Slice", [x[0]!, ...bounds, emit.integers([step])], y);
   },
   concatenate: ({ emit, config, x, y }) => emit.node("Concat", x, y, { axis: { i: config.axis } }),
   cast: ({ emit, config, x, y }) => emit.node("Cast", x, y, castTo(config.to)),
@@ -155,11 +153,7 @@ export function poolAttributes(config: OpOf<"maxPool" | "maxPoolGradient" | "ave
 
 /** The first pixel of the first image, `[N, C, H, W] → [C]`. */
 function emitOnePixel(emit: OnnxEmitter, x: string, shape: Shape): string {
-  const bounds = [
-    [0, 0, 0],
-    [1, 1, 1],
-    [0, 2, 3],
-  ].map((each) => emit.integers(each));
+  const bounds = emit.bounds([0, 0, 0], [1, 1, 1], [0, 2, 3]);
   return emit.reshape(emit.compute("pixel", "Slice", [x, ...bounds]), shape);
 }
 
@@ -264,7 +258,7 @@ function emitConvFilterGradient({
 }
 
 /** dY·Xᵀ for each image, summed over the batch, with a last axis of 1: `[K, C, 1]`. */
-export function emitPointwiseFilterGradient(
+function emitPointwiseFilterGradient(
   emit: OnnxEmitter,
   dw: string,
   x: string,
@@ -306,8 +300,7 @@ function emitBatchNormalizationGradient(context: EmitContext<"batchNormalization
   const [dx, dgamma, dbeta] = y as [string, string, string];
   const channels = inputs[2]!.shape[0]!;
   const count = sizeOf(inputs[0]!.shape) / channels;
-  const compute = (hint: string, operator: string, ...operands: string[]) =>
-    emit.compute(`${dx}/${hint}`, operator, operands);
+  const compute = emit.steps(dx);
   const perChannel = (name: string) => emit.reshape(name, [1, channels, 1, 1]);
   const sum = (name: string, output: string) =>
     emit.node("ReduceSum", [name, emit.integers([0, 2, 3])], [output], { keepdims: { i: 0 } });

@@ -1,6 +1,6 @@
 import type { Size2 } from "../../graph/layers.ts";
-import type { Operation, OpOf, Pads, Value } from "../../graph/ops.ts";
-import type { Shape } from "../../tensor/shape.ts";
+import type { Operation, OpOf, Value, Window } from "../../graph/ops.ts";
+import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import type { Place, ProgramEmitter, WeightsPlace } from "./emitter.ts";
 import { panelWidth } from "./weights.ts";
 
@@ -15,11 +15,9 @@ export interface Stored {
   readonly isBytes?: boolean;
 }
 
-/** A window that slides over an image. */
-export interface WindowGeometry {
+/** A window of this size that slides over an image. */
+export interface WindowGeometry extends Window {
   readonly kernel: Size2;
-  readonly strides: Size2;
-  readonly pads: Pads;
 }
 
 interface FusedParts {
@@ -101,7 +99,7 @@ export function emitFused(
   shape: Shape,
   { place, stride }: Target,
 ): void {
-  const pixels = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  const pixels = sizeOf(shape.slice(0, -1));
   const channels = shape.at(-1)!;
   const [isRelu, x] = [Number(step.isRelu), step.x.place];
   if (step.kind === "conv") {
@@ -117,12 +115,8 @@ export function emitFused(
     const kernel = step.x.isBytes ? "scaleBytes" : "affine";
     emit.step({ name, kernel, args: [x, channels, place, stride, scale, shift, isRelu], units: pixels });
   } else {
-    emit.step({
-      name,
-      kernel: "add",
-      args: [x, step.y.place, place, isRelu],
-      units: Math.ceil((pixels * channels) / 4),
-    });
+    const args = [x, step.y.place, place, isRelu];
+    emit.step({ name, kernel: "add", args, units: Math.ceil((pixels * channels) / 4) });
   }
 }
 

@@ -22,6 +22,7 @@ import {
   isPointwise,
   type Stored,
   type Target,
+  type WindowGeometry,
   windowArgs,
 } from "./fused-steps.ts";
 import { concatenationTargets, noKernel, storedAxis, storedShape } from "./layout.ts";
@@ -61,7 +62,7 @@ class ProgramCompiler {
   readonly #published: ReadonlySet<string>;
   readonly #stored = new Map<string, Stored>();
   /** Steps that are not written yet: the only operator that reads their result joins them. */
-  readonly #pending = new Map<string, { readonly step: FusedStep; readonly output: Value }>();
+  readonly #pending = new Map<string, FusedStep>();
   /** Results of ReLU that the convolutions which read them compute themselves, and their inputs. */
   readonly #rectified = new Map<string, Value>();
   /** Parts of concatenated images that are computed in place. */
@@ -112,29 +113,21 @@ class ProgramCompiler {
       const isSeparate = isDepthwise(operation);
       if (weights === undefined || (config.groups > 1 && !isSeparate)) throw noKernel(operation);
       const window = convWindow(config, kernel!);
-      const pending = this.#pending.get(x!.name)?.step;
+      const pending = this.#pending.get(x!.name);
       if (pending?.kind === "depthwise" && isPointwise(operation)) {
         this.#pending.delete(x!.name);
-        this.#define(
-          output,
-          this.#conv(weights, { ...window, x: pending.x, isInputRelu: false, depthwise: pending }, biases),
-        );
+        const parts = { ...window, x: pending.x, isInputRelu: false, depthwise: pending };
+        this.#define(output, this.#conv(weights, parts, biases));
         return;
       }
       const source = this.#rectified.get(x!.name);
       const input = { x: this.#value(source ?? x!), isInputRelu: source !== undefined };
       if (isSeparate) {
-        const packed = this.#emit.kernel(packDepthwise(weights));
-        const zeros = new Float32Array(channels);
-        const step = {
-          kind: "depthwise",
-          ...window,
-          ...input,
-          weights: packed,
-          bias: biases ?? zeros,
-          isRelu: false,
-        } as const;
-        this.#define(output, step);
+        const packed = {
+          weights: this.#emit.kernel(packDepthwise(weights)),
+          bias: biases ?? new Float32Array(channels),
+        };
+        this.#define(output, { kind: "depthwise", ...window, ...input, ...packed, isRelu: false });
       } else {
         this.#define(output, this.#conv(weights, { ...window, ...input, depthwise: undefined }, biases));
       }
@@ -159,27 +152,26 @@ class ProgramCompiler {
       const [gamma, beta, mean, variance] = numbers as Float32Array[];
       const scale = Float64Array.from(gamma!, (each, channel) => each / Math.sqrt(variance![channel]! + epsilon));
       const shift = beta!.map((each, channel) => each - mean![channel]! * scale[channel]!);
-      const step = { kind: "affine", scale: Float32Array.from(scale), shift, isRelu: false } as const;
-      this.#define(output, { ...step, x: this.#value(x!) });
+      this.#affine(x!, output, { scale: Float32Array.from(scale), shift });
     },
     add: (_, operands, output, operation) => {
       const [fixed, x] = this.#fixedOperand(operands);
-      const [joined, other] = this.#joined(operands);
       if (fixed !== undefined) {
+        const shift = this.#perChannel(fixed, x!, operation);
         const pending = this.#take(x!);
-        if (pending?.kind === "conv")
-          this.#define(output, { ...pending, bias: this.#perChannel(fixed, x!, operation) });
-        else if (pending?.kind === "affine")
-          this.#define(output, { ...pending, shift: this.#perChannel(fixed, x!, operation) });
-        else this.#affine(x!, output, { shift: this.#perChannel(fixed, x!, operation) });
+        if (pending?.kind === "conv") this.#define(output, { ...pending, bias: shift });
+        else if (pending?.kind === "affine") this.#define(output, { ...pending, shift });
+        else this.#affine(x!, output, { shift });
         return;
       }
       const [a, b] = operands as [Value, Value];
       if (sizeOf(a.shape) !== sizeOf(b.shape)) throw noKernel(operation);
-      if (joined?.step.kind === "conv") {
-        const residual = this.#value(other!);
-        this.#pending.delete(joined.output.name);
-        this.#define(output, { ...joined.step, residual });
+      const [open, other] = this.#pending.get(a.name)?.kind === "conv" ? [a, b] : [b, a];
+      const pending = this.#pending.get(open.name);
+      if (pending?.kind === "conv") {
+        const residual = this.#value(other);
+        this.#pending.delete(open.name);
+        this.#define(output, { ...pending, residual });
       } else {
         this.#define(output, { kind: "add", x: this.#value(a), y: this.#value(b), isRelu: false });
       }
@@ -195,7 +187,7 @@ class ProgramCompiler {
     cast: (_, [x], output, operation) => {
       const from = this.#value(x!);
       if (from.isBytes !== true || output.type !== "float32") throw noKernel(operation);
-      this.#define(output, { kind: "affine", x: from, scale: undefined, shift: undefined, isRelu: false });
+      this.#affine(x!, output, {});
     },
     relu: (_, [x], output) => {
       const pending = this.#take(x!);
@@ -315,7 +307,7 @@ class ProgramCompiler {
     this.#emit.step({ name: output.name, kernel, args: [from.place, to, parameter], units: sizeOf(from.shape) });
   }
 
-  #pool(x: Value, output: Value, window: Omit<OpOf<"maxPool">, "kind">, isMax: boolean): void {
+  #pool(x: Value, output: Value, window: WindowGeometry, isMax: boolean): void {
     const from = this.#value(x);
     const [height, width, channels] = from.shape as [number, number, number];
     const shape = storedShape(output.shape, output.shape.length === 4);
@@ -330,28 +322,26 @@ class ProgramCompiler {
     const [reader, ...others] = this.#readers.get(output.name) ?? [];
     const isOwn = reader !== undefined && others.length === 0 && !this.#published.has(output.name);
     if (isOwn && canJoin(step, reader, ({ name }) => this.#fixed.has(name))) {
-      this.#pending.set(output.name, { step, output });
-      return;
-    }
+      this.#pending.set(output.name, step);
+    } else this.#write(output, step);
+  }
+
+  #write(output: Value, step: FusedStep): void {
     const shape = storedShape(output.shape, output.shape.length === 4);
     emitFused(this.#emit, step, output.name, shape, this.#target(output, shape));
   }
 
   /** The open step of a value, which the caller takes over. */
   #take({ name }: Value): FusedStep | undefined {
-    const step = this.#pending.get(name)?.step;
+    const step = this.#pending.get(name);
     this.#pending.delete(name);
     return step;
   }
 
   /** The memory of a value that earlier operators computed; writes its step if it is still open. */
   #value(value: Value): Stored {
-    const open = this.#pending.get(value.name);
-    if (open) {
-      this.#pending.delete(value.name);
-      const shape = storedShape(value.shape, value.shape.length === 4);
-      emitFused(this.#emit, open.step, value.name, shape, this.#target(value, shape));
-    }
+    const open = this.#take(value);
+    if (open) this.#write(value, open);
     return this.#stored.get(value.name)!;
   }
 
@@ -378,13 +368,6 @@ class ProgramCompiler {
   #fixedOperand(operands: readonly Value[]): readonly [fixed: Value | undefined, other: Value | undefined] {
     const index = operands.findIndex(({ name }) => this.#fixed.has(name));
     return index < 0 ? [undefined, undefined] : [operands[index], operands[1 - index]];
-  }
-
-  #joined(operands: readonly Value[]) {
-    const index = operands.findIndex(({ name }) => this.#pending.get(name)?.step.kind === "conv");
-    return index < 0
-      ? ([undefined, undefined] as const)
-      : ([this.#pending.get(operands[index]!.name)!, operands[1 - index]!] as const);
   }
 
   /** A constant or weight as one number for each channel. */
