@@ -110,6 +110,19 @@ function kerasOrder(output: LayerOutput): LayerOutput[] {
   return inputsFirst.sort((a, b) => depth.get(b)! - depth.get(a)! || firstMet.get(a)! - firstMet.get(b)!);
 }
 
+/** Layers on every path from the input to the output: no connection bypasses them. */
+export function trunkOf({ layers }: Network): ReadonlySet<string> {
+  const lastReader = new Map<string, number>();
+  for (const [place, { inbound }] of layers.entries()) for (const source of inbound) lastReader.set(source, place);
+  const trunk = new Set<string>();
+  let reached = 0;
+  for (const [place, { name }] of layers.entries()) {
+    if (reached <= place) trunk.add(name);
+    reached = Math.max(reached, lastReader.get(name) ?? 0);
+  }
+  return trunk;
+}
+
 /** Whether a layer is nothing but an activation function. */
 export function isActivation({ config: { type } }: Layer): boolean {
   return type === "Activation" || type === "ReLU" || type === "LeakyReLU";

@@ -1,4 +1,4 @@
-import { isActivation, type Layer, type Network } from "../graph/network.ts";
+import { isActivation, type Layer, type Network, trunkOf } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { families } from "./registry.ts";
 
@@ -53,19 +53,6 @@ function stridesOf({ layers }: Network): ReadonlyMap<string, number> {
     strides.set(name, "strides" in config ? before * config.strides[0] : before);
   }
   return strides;
-}
-
-/** Layers on every path from the input to the output: no connection bypasses them. */
-function trunkOf({ layers }: Network): ReadonlySet<string> {
-  const lastReader = new Map<string, number>();
-  for (const [place, { inbound }] of layers.entries()) for (const source of inbound) lastReader.set(source, place);
-  const trunk = new Set<string>();
-  let reached = 0;
-  for (const [place, { name }] of layers.entries()) {
-    if (reached <= place) trunk.add(name);
-    reached = Math.max(reached, lastReader.get(name) ?? 0);
-  }
-  return trunk;
 }
 
 /** The activation after a layer, if there is one, else the layer. */

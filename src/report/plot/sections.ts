@@ -1,4 +1,4 @@
-import type { Layer, Network } from "../../graph/network.ts";
+import { type Layer, type Network, trunkOf } from "../../graph/network.ts";
 import { type Shape, sameShape } from "../../tensor/shape.ts";
 
 /** Layers that a plot shows together. */
@@ -34,9 +34,9 @@ export function plotSections(network: Network, longest: number): readonly PlotSe
   ];
 }
 
-function findBlocks({ layers }: Network): PlotBlock[] {
+function findBlocks(network: Network): PlotBlock[] {
   const blocks: PlotBlock[] = [];
-  for (const segment of segments(layers)) {
+  for (const segment of segments(network)) {
     const title = segment.map(({ name }) => /^(block\d+)_/.exec(name)?.[1]).find((prefix) => prefix !== undefined);
     const previous = blocks.at(-1);
     const branches = segment.length > 1;
@@ -51,19 +51,15 @@ function findBlocks({ layers }: Network): PlotBlock[] {
 }
 
 /** Splits the layers after each one that all paths from input to output go through. */
-function segments(layers: readonly Layer[]): Layer[][] {
-  const lastReader = new Map<string, number>();
-  for (const [index, { inbound }] of layers.entries()) for (const source of inbound) lastReader.set(source, index);
+function segments(network: Network): Layer[][] {
+  const trunk = trunkOf(network);
   const result: Layer[][] = [];
   let current: Layer[] = [];
-  let open = 0;
-  for (const [index, layer] of layers.entries()) {
+  for (const layer of network.layers) {
     current.push(layer);
-    if (open <= index) {
-      result.push(current);
-      current = [];
-    }
-    open = Math.max(open, lastReader.get(layer.name) ?? 0);
+    if (!trunk.has(layer.name)) continue;
+    result.push(current);
+    current = [];
   }
   return result;
 }
