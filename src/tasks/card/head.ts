@@ -1,5 +1,5 @@
 import { architectureNames, nameOfArchitecture } from "../../models/registry.ts";
-import type { CardMetric } from "./scores.ts";
+import { type CardMetric, splits } from "./scores.ts";
 import type { CardSubject } from "./subject.ts";
 
 /**
@@ -70,7 +70,7 @@ function originOf({ provenance = {} }: CardSubject) {
 
 function resultsOf(subject: CardSubject, metrics: readonly CardMetric[]): readonly object[] {
   const split = (name: CardMetric["split"]) => metrics.filter((metric) => metric.split === name);
-  return (["test", "validation"] as const)
+  return splits
     .filter((name) => split(name).length > 0)
     .map((name) => ({
       task: { type: "image-classification" },

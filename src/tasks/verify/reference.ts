@@ -1,6 +1,7 @@
 import { FormatError } from "../../base/errors.ts";
 import type { Tensors } from "../../base/platform.ts";
 import { type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
+import { topIndex } from "../../models/parts.ts";
 import { type Shape, sameShape } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { type Golden, type GoldenTap, goldenName } from "./golden.ts";
@@ -130,8 +131,7 @@ export function goldenReference(network: Network, golden: Golden, file: string):
 
 /** The layer of the golden `features`: the input of the classifier, or the output of a network without one. */
 export function featuresLayer(network: Network): string {
-  const isPooling = (type: string) => type === "GlobalAveragePooling2D" || type === "GlobalMaxPooling2D";
-  const pooling = network.layers.findLast(({ config }) => isPooling(config.type));
+  const pooling = network.layers[topIndex(network) ?? -1];
   return outputLayer(network).config.type === "Dense" && pooling ? pooling.name : network.output;
 }
 
