@@ -26,7 +26,7 @@ export function speedTable(measurement: (name: string) => Measurement): readonly
     ),
     task("a training step of 8 images", measurement("peers").rows, "a training step"),
     {
-      task: "1 image in int8, on a Xeon with VNNI",
+      task: "1 image in int8, with VNNI",
       "others, × ours": `ours in float32 ${int8["times faster"]}`,
     },
     task(
