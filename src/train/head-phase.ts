@@ -35,7 +35,7 @@ export async function afterHead(
     ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
     : plan.weights;
   const started = { ...plan, weights };
-  if (head === undefined || !hasOpenHead(plan)) return started;
+  if (head === undefined) return started;
   if (checkpoints && !resume) {
     await checkpoints.save({
       identity,
@@ -128,11 +128,4 @@ function weightsOf(members: ImageDataset["samples"], { presentation }: TrainingP
     [members.length],
     Float32Array.from(members, (sample) => weightOf(sample, presentation.classWeights)),
   );
-}
-
-/** Returns true if any weight of the head trains. */
-function hasOpenHead({ network, step }: TrainingPlan): boolean {
-  const top = topIndex(network) ?? network.layers.length;
-  const specs = networkWeights({ ...network, layers: network.layers.slice(top) });
-  return specs.some((spec) => spec.trainable && (step.trainable?.(spec) ?? true));
 }

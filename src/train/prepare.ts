@@ -7,6 +7,7 @@ import { type BatchOptions, BatchSource, notEnoughImages } from "../data/batches
 import { assertSamples, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { classWeightsOf } from "../data/sample-weights.ts";
 import { initializeWeights } from "../graph/initialize.ts";
+import type { WeightSpec } from "../graph/layer-weights.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../graph/network.ts";
 import { checkWeights, type Weights } from "../graph/weights.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
@@ -24,7 +25,7 @@ import {
 } from "../model/starting-weights.ts";
 import { assertCalibratable } from "../model/temperature.ts";
 import type { SharedOptions } from "../models/options.ts";
-import { topOn } from "../models/parts.ts";
+import { topIndex, topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
 import { defaultBatchSize, usableImages } from "./batch-size.ts";
 import { assertCacheable, fineTuning } from "./fine-tuning.ts";
@@ -73,7 +74,7 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly healthSteps: number;
   /** Rounding of the weights in quantization-aware training. */
   readonly quantizationAware: Pick<Quantization, "weightBits" | "perTensor"> | undefined;
-  /** First phase, which trains only the head. */
+  /** First phase, which trains only the head; undefined without one, or if no weight of the head trains. */
   readonly head: HeadPhase | undefined;
   /** Options of the training step. */
   readonly step: TrainingStepOptions;
@@ -182,6 +183,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   if (views !== undefined) {
     assertCacheable(placeOf("cachedViews", request), views, network, { ...mixing, trainable, batchNorm });
   }
+  const headPhase = { epochs: headEpochs, views: settings.headViews, learningRate: settings.headRate };
   return {
     ...started,
     settings,
@@ -197,8 +199,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     mapWeights,
     healthSteps,
     quantizationAware,
-    head:
-      headEpochs === 0 ? undefined : { epochs: headEpochs, views: settings.headViews, learningRate: settings.headRate },
+    head: headEpochs > 0 && hasOpenHead(network, trainable) ? headPhase : undefined,
     step: {
       platform,
       session: { device: request.device, threads: request.threads },
@@ -340,6 +341,13 @@ function assertClasses(dataset: ImageDataset): void {
     throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
   }
   assertSamples(dataset, where);
+}
+
+/** Whether a weight after the last global pooling trains. */
+function hasOpenHead(network: Network, trainable: (spec: WeightSpec) => boolean = () => true): boolean {
+  const top = topIndex(network) ?? network.layers.length;
+  const specs = networkWeights({ ...network, layers: network.layers.slice(top) });
+  return specs.some((spec) => spec.trainable && trainable(spec));
 }
 
 /** The loss for the classifier's activation. */

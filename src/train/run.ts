@@ -13,7 +13,7 @@ import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks
 import type { TrainingHooks, TrainingResult } from "./request.ts";
 import { assertFiniteWeights, throwBrokenStep } from "./step/training-diagnosis.ts";
 import type { StepResult, TrainingStep } from "./step/training-step.ts";
-import { validationLoader } from "./validation.ts";
+import { Validation } from "./validation.ts";
 
 type SkippedImages = Pick<Checkpoint, "skipped" | "validationSkipped">;
 
@@ -25,7 +25,7 @@ export class TrainingRun {
   readonly #hooks: TrainingHooks;
   readonly #history: EpochRecord[];
   readonly #keeper: ReturnType<typeof checkpointKeeper> | undefined;
-  readonly #loadValidated: ReturnType<typeof validationLoader>;
+  readonly #validation: Validation;
   #best: BestWeights | undefined;
   #epoch: ReturnType<typeof runningEpoch>;
   #validationSeconds = 0;
@@ -42,7 +42,7 @@ export class TrainingRun {
     this.#history = [...(resume?.history ?? [])];
     this.#best = resume?.best;
     this.#skippedBefore = resume;
-    this.#loadValidated = validationLoader(plan);
+    this.#validation = new Validation(plan);
     const { communicator } = plan;
     const { batchesPerEpoch: stepsPerEpoch } = plan.batches;
     this.#epoch = runningEpoch(resume?.epoch ?? { stepsPerEpoch }, this.#samplesPerStep, communicator.rank);
@@ -171,7 +171,7 @@ export class TrainingRun {
     const { network, validation, communicator, mapWeights } = this.#plan;
     const { signal } = this.#hooks;
     if (!validation) return undefined;
-    const { answer, dispose } = await this.#loadValidated(tensors);
+    const { answer, dispose } = await this.#validation.load(tensors);
     const { batches, dataset } = validation;
     try {
       return await evaluateBatches(answer, batches, dataset, {

@@ -7,28 +7,35 @@ import { changing, type FrozenBackbone, frozenBackbone, frozenEnd, loadPart } fr
 /** Memory limit of the cached feature maps of the validation images. */
 const mostBytes = 512 * 2 ** 20;
 
-/**
- * Returns a function that loads the network with its current weights, in the engine's layout, to be validated between epochs. A
- * frozen backbone runs only in the first validation, as far as its feature maps fit into memory.
- */
-export function validationLoader({ network, step }: TrainingPlan) {
-  const { platform, session } = step;
-  // Limits of activations are those of the whole network.
-  const end = step.quantization ? undefined : frozenEnd(network, changing(step));
-  let backbone: FrozenBackbone | undefined;
-  return async (
-    tensors: ReadonlyMap<string, FloatTensor>,
-  ): Promise<{ readonly answer: Answer; readonly dispose: () => Promise<void> }> => {
-    if (end === undefined) {
+/** Weights of a training step in the engine's layout. */
+type StepTensors = ReadonlyMap<string, FloatTensor>;
+
+/** Loads the network with its current weights into the engine, to be validated between epochs. */
+export class Validation {
+  readonly #plan: TrainingPlan;
+  readonly #end: number | undefined;
+  #backbone: FrozenBackbone | undefined;
+
+  constructor(plan: TrainingPlan) {
+    this.#plan = plan;
+    // Limits of activations are those of the whole network.
+    this.#end = plan.step.quantization ? undefined : frozenEnd(plan.network, changing(plan.step));
+  }
+
+  /** A frozen backbone runs only in the first validation, as far as its feature maps fit into memory. */
+  async load(tensors: StepTensors): Promise<{ readonly answer: Answer; readonly dispose: () => Promise<void> }> {
+    const { network, step } = this.#plan;
+    const { platform, session } = step;
+    if (this.#end === undefined) {
       const whole = await loadPart(network, tensors, step);
       return { answer: ({ images }) => whole.run(images), dispose: whole.dispose };
     }
-    backbone ??= frozenBackbone(network, end, tensors, { ...step, mostBytes });
-    const { run, dispose } = backbone;
-    const head = await loadPart(partAfter(network, end), tensors, { platform, session });
+    this.#backbone ??= frozenBackbone(network, this.#end, tensors, { ...step, mostBytes });
+    const backbone = this.#backbone;
+    const head = await loadPart(partAfter(network, this.#end), tensors, { platform, session });
     return {
-      answer: async ({ images, indices }) => head.run(await run(images, Array.from(indices, String))),
-      dispose: async () => void (await Promise.all([head.dispose(), dispose()])),
+      answer: async ({ images, indices }) => head.run(await backbone.run(images, Array.from(indices, String))),
+      dispose: async () => void (await Promise.all([head.dispose(), backbone.dispose()])),
     };
-  };
+  }
 }
