@@ -125,7 +125,7 @@ export const texts = {
     noStorage: "This browser does not let the page store classes: allow site data for it, or leave the private window.",
     train: "Train",
     trainText:
-      "A new classifier on what the loaded network sees. Every fifth image is held out, to measure how well it does.",
+      "Trains a new classifier on the features of the loaded network. Every fifth image is held out to measure the accuracy.",
     backbone: (name: string) => `Builds on: ${name}`,
     needs: "Needs two classes with two images each.",
     otherLayers:
